@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What stands around a recurrent layer: a dense layer, its weight gradient, softmax.
+// The same kernels and the same order of summation.
+#pragma once
+
+#include "pool.hpp"
+#include "weights.hpp"
+
+namespace rnnext {
+
+// y [M, O] = x [M, K] w^T + b; w [O, K], b [O] or null.
+template <class T>
+void linear(const T* x, index M, index K, const T* w, index O, const T* b, T* y);
+
+// y [M, O] = a^T b; a [K, M], b [K, O].
+template <class T> void matmul_tn(const T* a, index K, index M, const T* b, index O, T* y);
+
+// Each row of x [M, O], with its own maximum taken off first.
+template <class T> void softmax(const T* x, index M, index O, T* y);
+
+}  // namespace rnnext

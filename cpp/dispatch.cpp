@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "dispatch.hpp"
+
+#include <atomic>
+#include <stdexcept>
+
+namespace rnnext {
+
+#if defined(__x86_64__)
+namespace avx512 { extern const KernelSet kernels; }
+namespace avx2 { extern const KernelSet kernels; }
+namespace baseline { extern const KernelSet kernels; }
+#elif defined(__aarch64__)
+namespace neon { extern const KernelSet kernels; }
+#endif
+
+namespace {
+
+struct Isa {
+    std::string name;
+    bool (*supported)();
+    const KernelSet* kernels;
+};
+
+// Best first. The flags in CMakeLists.txt, the name here and the check say the same.
+const std::vector<Isa>& isas() {
+    static const std::vector<Isa> list = {
+#if defined(__x86_64__)
+        {"avx512", [] { return bool(__builtin_cpu_supports("x86-64-v4")); },
+         &avx512::kernels},
+        {"avx2", [] { return bool(__builtin_cpu_supports("x86-64-v3")); }, &avx2::kernels},
+        {"baseline", [] { return true; }, &baseline::kernels},
+#elif defined(__aarch64__)
+        {"neon", [] { return true; }, &neon::kernels},
+#endif
+    };
+    return list;
+}
+
+std::atomic<const Isa*> chosen{nullptr};
+
+const Isa& in_use() {
+    if (!chosen) select_isa("");
+    return *chosen;
+}
+
+}  // namespace
+
+std::vector<std::string> compiled_isas() {
+    std::vector<std::string> names;
+    for (const Isa& i : isas()) names.push_back(i.name);
+    return names;
+}
+
+std::vector<std::string> available_isas() {
+    std::vector<std::string> names;
+    for (const Isa& i : isas())
+        if (i.supported()) names.push_back(i.name);
+    return names;
+}
+
+const std::string& isa() { return in_use().name; }
+
+void select_isa(const std::string& name) {
+    for (const Isa& i : isas())
+        if ((name.empty() || name == i.name) && i.supported()) {
+            chosen = &i;
+            return;
+        }
+    std::string choices;
+    for (const std::string& i : available_isas())
+        choices += (choices.empty() ? "" : ", ") + i;
+    throw std::invalid_argument("RNNEXT_ISA: expected one of " + choices +
+                                " (what this build and this CPU have), got '" + name + "'");
+}
+
+template <> const Kernels<float>& kernels<float>() { return in_use().kernels->f32; }
+template <> const Kernels<double>& kernels<double>() { return in_use().kernels->f64; }
+
+}  // namespace rnnext

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The door between the two wings: plain structs and function pointers. The upper wing
+// (ordinary C++) fills the structs and owns all memory; the kernel wing (compiled once
+// per instruction set) computes. Included by both, so nothing here may generate code.
+//
+// Letters: T steps, N batch, I input size, H hidden size, G gates. A *column* is one
+// pre-activation per hidden unit (LSTM: i f g o); a *block* is up to 2 vectors of
+// hidden units, the grain in which work is divided among units.
+#pragma once
+
+#include <stddef.h>
+
+namespace rnnext {
+
+using index = ptrdiff_t;
+
+struct Range {
+    index begin, end;
+};
+
+// Where threads that share a scan meet: once per time step and phase. Null wait: alone.
+struct Sync {
+    void (*wait)(void* context);
+    void* context;
+};
+
+enum class CellKind : int { rnn_tanh, rnn_relu, lstm, gru, gru_reset_before };
+constexpr int cell_kinds = 5;
+
+// A run of neighbouring columns, fed by one product.
+struct Columns {
+    int first, count;
+};
+
+// What both wings know of a cell to lay out memory and weights.
+struct CellTraits {
+    const char* name;
+    int gates;       // weight rows are gates * H, in PyTorch's order
+    int columns;     // pre-activations per unit
+    int saved;       // values per unit kept for backward, activated gates first
+    bool has_c;      // carries a cell state besides h
+    Columns x;       // columns fed by the input projection
+    Columns h[2];    // fed by h, and by the cell's own operand (r * h); count 0: none
+    int gate_of[4];  // column -> gate
+};
+
+// In the order of CellKind. The candidate of "gru" needs its two products apart, so its
+// columns are n r z q with x feeding n r z, and h feeding r z q.
+constexpr CellTraits cell_traits[cell_kinds] = {
+    {"rnn_tanh", 1, 1, 0, false, {0, 1}, {{0, 1}, {0, 0}}, {0}},
+    {"rnn_relu", 1, 1, 0, false, {0, 1}, {{0, 1}, {0, 0}}, {0}},
+    {"lstm", 4, 4, 4, true, {0, 4}, {{0, 4}, {0, 0}}, {0, 1, 2, 3}},
+    {"gru", 3, 4, 4, false, {0, 3}, {{1, 3}, {0, 0}}, {2, 0, 1, 2}},
+    {"gru_reset_before", 3, 3, 3, false, {0, 3}, {{0, 2}, {2, 1}}, {0, 1, 2}},
+};
+
+// A matrix of K rows packed for the micro-kernel. Its columns come in blocks of 2
+// vectors of units (the last block may be 1 vector wide); within a block, `panels`
+// panels (one per gate) follow each other, each [K][width], 64-byte aligned, padded
+// with zeros. Packed and read by the kernels of one instruction set only.
+template <class T> struct Packed {
+    const T* data;
+    index k, units;
+    int panels;
+};
+
+// One chunk of time steps of one direction. Pointers stand at the first row and, in
+// order of computation, at the first step; strides are in elements and may be negative
+// over time. Rows are sequences of the batch.
+template <class T> struct ForwardScan {
+    index steps, units;
+    Packed<T> w[2];             // recurrent weights, one per CellTraits::h
+    T* a; index a_time, a_row;  // pre-activations [steps][rows][columns in blocks], in:
+                                // input projection and biases; overwritten
+    T* h; T* c;                 // states, row stride H; read at slot s, written at s + 1
+    index slot;                 // elements from one slot to the next
+    index first_slot;           // of this chunk
+    bool ring;                  // only two slots, used in turn
+    T* y; index y_time, y_row;  // output
+    T* saved; index saved_time; // [steps][rows][saved][H], or null
+    T* operand;                 // [rows][H] scratch, for cells with a second product
+};
+
+template <class T> struct BackwardScan {
+    index steps, units;
+    Packed<T> w[2];                    // transposed recurrent weights: K = count * H
+    const T* h; const T* c;            // slot 0: state before the chunk's first step
+    index slot;
+    const T* saved; index saved_time;
+    const T* dy; index dy_time, dy_row;       // or null
+    const T* dc_all; index dc_all_time;       // [steps][rows][H], or null
+    T* dh; T* dc; index d_row;         // carried gradients [rows][d_row >= padded H]
+    T* da; index da_time;              // out: [steps][rows][columns * H]
+    T* operand; index operand_time;    // out: r * h [steps][rows][H], second product only
+    T* d_operand;                      // [rows][d_row] scratch, second product only
+    const T* zeros;                    // d_row of them
+};
+
+template <class T> struct CellKernels {
+    void (*scan_forward)(const ForwardScan<T>&, Range rows, Range blocks, Sync) noexcept;
+    void (*scan_backward)(const BackwardScan<T>&, Range rows, Range blocks,
+                          Sync) noexcept;
+};
+
+template <class T> struct Kernels {
+    int lanes;     // elements per vector; a block is 2 * lanes units
+    int row_tile;  // rows that the micro-kernel takes at once
+
+    // Rows [k0, k0 + kn) of panel `panel` of a packed matrix from
+    // src[(k - k0) * k_stride + unit * unit_stride].
+    void (*pack)(T* packed, index k, index units, int panels, int panel, index k0,
+                 index kn, const T* src, index k_stride, index unit_stride) noexcept;
+
+    // C = C0 + A B for the given blocks: A [rows][K] (unit stride along K), C in blocks
+    // of `columns` panels of which B feeds those from `first` on. C0 as C, or one row
+    // for all (c0_row = 0). Sums over K: blocks of 128, each one chain from zero,
+    // k ascending, the block sums added to C0 in order. Rows of C hold whole vectors.
+    void (*product)(const T* a, index a_row, index rows, const Packed<T>& b,
+                    Range blocks, const T* c0, index c0_row, T* c, index c_row,
+                    int first, int columns) noexcept;
+
+    // C = c0 + A B for one panel per block, one row c0 for all; c0 and the rows of C end
+    // at b.units exactly.
+    void (*product_exact)(const T* a, index a_row, index rows, const Packed<T>& b,
+                          Range blocks, const T* c0, T* c, index c_row) noexcept;
+
+    // C[m][:] += sum over k of A[k][m] B[k][:] for m in `m`; rows of C end at b.units.
+    // scratch: 128 * row_tile elements.
+    void (*gradient)(const T* a, index a_row, Range m, const Packed<T>& b, T* c,
+                     index c_row, T* scratch) noexcept;
+
+    // out[m] += sum over the k rows of A[k][m], in blocks of 128 as above.
+    void (*column_sums)(const T* a, index a_row, index k, Range m, T* out) noexcept;
+
+    // Elementwise; x and y may be the same.
+    void (*exp)(const T* x, T* y, index n) noexcept;
+    void (*sigmoid)(const T* x, T* y, index n) noexcept;
+    void (*tanh)(const T* x, T* y, index n) noexcept;
+
+    CellKernels<T> cells[cell_kinds];
+};
+
+// One instruction set's kernels; defined once per set by kernels/kernels.cpp.
+struct KernelSet {
+    Kernels<float> f32;
+    Kernels<double> f64;
+};
+
+}  // namespace rnnext

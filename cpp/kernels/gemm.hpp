@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// One micro-kernel and the loops around it: every product of forward and backward.
+//
+//            panels of B, 2 vectors wide            C tile = C0 + sum of blocks of K
+//             k  [b0 b1]                            each block: M x 2 accumulators from
+//   A rows  ----->                                  zero, one fused multiply-add per k
+//   m  [a a a]   C[m] += a * [b0 b1]
+//
+// The order of summation depends on K alone (blocks of k_block, k ascending), never on
+// the tile, the number of rows or the thread, so every element has the same bits however
+// the work is cut.
+#pragma once
+
+#include "../kernels.hpp"
+#include "simd.hpp"
+
+namespace rnnext::RNNEXT_NAMESPACE {
+
+constexpr index k_block = 128;  // part of the numerical contract
+
+// Accumulators that fit the register file beside the operands, and the rows of a tile.
+#if defined(__AVX512F__)
+constexpr int accumulators = 24;  // 12 rows x 2 vectors of 32 registers
+#elif defined(__aarch64__)
+constexpr int accumulators = 16;  // 8 x 2: GCC spills at 24
+#else
+constexpr int accumulators = 12;  // 6 x 2 of 16 registers
+#endif
+constexpr int row_tile = accumulators / 2;
+
+constexpr int max_panels = 4;  // that one tile covers
+
+// A few rows take several panels at once, to keep enough chains in flight.
+constexpr int panels_at_once(int rows) {
+    const int p = accumulators / (2 * rows);
+    return p < 1 ? 1 : p > max_panels ? max_panels : p;
+}
+
+constexpr index min(index a, index b) { return a < b ? a : b; }
+
+// C[m][p] = C0[m][p] + A[m] B[p] for M rows and P panels of NV vectors.
+template <class T> struct Tile {
+    const T* a; index a_row;
+    const T* b; index b_panel;
+    index k;
+    const T* c0; index c0_row;
+    T* c; index c_row;
+    index c_panel;
+};
+
+// The product over up to k_block values of k. `packed_a`: A is [k][M], else rows of
+// unit stride.
+template <class T, int M, int P, int NV, bool packed_a>
+RNNEXT_INLINE void multiply_block(const T* a, index a_row, const T* b, index b_panel,
+                                  index k_size, Vec<T> (&acc)[M][P * NV]) {
+    constexpr int width = NV * lanes<T>;
+    // Three rows share a pointer: its address, plus one or two row strides.
+    constexpr int groups = (M + 2) / 3;
+    const T* rows[groups];
+    unroll<groups>([&](auto i) RNNEXT_LAMBDA { rows[i] = a + 3 * i * a_row; });
+    const auto broadcast = [&](auto m) RNNEXT_LAMBDA {
+        if constexpr (packed_a) return splat(a[m]);
+        else return splat(rows[m / 3][(m % 3) * a_row]);
+    };
+    for (index k = 0; k < k_size; ++k) {
+        if constexpr (M <= 3) {
+            Vec<T> x[M];
+            unroll<M>([&](auto m) RNNEXT_LAMBDA { x[m] = broadcast(m); });
+            unroll<P * NV>([&](auto v) RNNEXT_LAMBDA {
+                const Vec<T> w = load(b + (v / NV) * b_panel + (v % NV) * lanes<T>);
+                unroll<M>([&](auto m) RNNEXT_LAMBDA { acc[m][v] = fma(x[m], w, acc[m][v]); });
+            });
+        } else {
+            Vec<T> w[P * NV];
+            unroll<P * NV>([&](auto v) RNNEXT_LAMBDA {
+                w[v] = load(b + (v / NV) * b_panel + (v % NV) * lanes<T>);
+            });
+            unroll<M>([&](auto m) RNNEXT_LAMBDA {
+                const Vec<T> x = broadcast(m);
+                unroll<P * NV>([&](auto v) RNNEXT_LAMBDA { acc[m][v] = fma(x, w[v], acc[m][v]); });
+            });
+        }
+        b += width;
+        if constexpr (packed_a) a += M;
+        else unroll<groups>([&](auto i) RNNEXT_LAMBDA { ++rows[i]; });
+    }
+}
+
+template <class T, int M, int P, int NV, bool packed_a>
+void micro_kernel(const Tile<T>& t) noexcept {
+    const T* c0 = t.c0;
+    index c0_row = t.c0_row;
+    for (index k = 0; k < t.k; k += k_block) {
+        Vec<T> acc[M][P * NV] = {};
+        multiply_block<T, M, P, NV, packed_a>(
+            packed_a ? t.a + k * M : t.a + k, t.a_row, t.b + k * NV * lanes<T>,
+            t.b_panel, min(k_block, t.k - k), acc);
+        unroll<M>([&](auto m) RNNEXT_LAMBDA {
+            unroll<P * NV>([&](auto v) RNNEXT_LAMBDA {
+                const index column = (v / NV) * t.c_panel + (v % NV) * lanes<T>;
+                store(t.c + m * t.c_row + column,
+                      load(c0 + m * c0_row + column) + acc[m][v]);
+            });
+        });
+        c0 = t.c;
+        c0_row = t.c_row;
+    }
+}
+
+// Calls the micro-kernel of `rows` x `panels`; the pair must fit `accumulators`.
+template <class T, int NV, bool packed_a, int M = 1, int P = 1>
+RNNEXT_INLINE void run_tile(index rows, index panels, const Tile<T>& t) {
+    if constexpr (M <= row_tile) {
+        if (rows != M) return run_tile<T, NV, packed_a, M + 1, 1>(rows, panels, t);
+        if constexpr (P < panels_at_once(M))
+            if (panels != P) return run_tile<T, NV, packed_a, M, P + 1>(rows, panels, t);
+        micro_kernel<T, M, P, NV, packed_a>(t);
+    }
+}
+
+// Rows in tiles of nearly equal height.
+template <class F> RNNEXT_INLINE void for_row_tiles(index rows, F&& f) {
+    const index tiles = (rows + row_tile - 1) / row_tile;
+    for (index i = 0, begin = 0; i < tiles; ++i) {
+        const index end = rows * (i + 1) / tiles;
+        f(begin, end - begin);
+        begin = end;
+    }
+}
+
+// ---- packed matrices -------------------------------------------------------------
+
+template <class T> constexpr index block_units = 2 * lanes<T>;
+
+// Units that a block stores: 2 vectors, or 1 where the last block needs no more.
+template <class T> RNNEXT_INLINE index block_width(index units, index block) {
+    return units - block * block_units<T> > lanes<T> ? block_units<T> : lanes<T>;
+}
+
+template <class T> RNNEXT_INLINE const T* panel_at(const Packed<T>& b, index block) {
+    return b.data + block * block_units<T> * b.k * b.panels;
+}
+
+template <class T>
+void pack(T* packed, index k, index units, int panels, int panel, index k0, index kn,
+          const T* src, index k_stride, index unit_stride) noexcept {
+    for (index u = 0; u < units; u += block_units<T>) {
+        const index width = block_width<T>(units, u / block_units<T>);
+        const index filled = min(width, units - u);
+        T* to = packed + u * k * panels + (panel * k + k0) * width;
+        for (index i = 0; i < kn; ++i, to += width) {
+            const T* from = src + i * k_stride + u * unit_stride;
+            if (unit_stride == 1)
+                for (index j = 0; j < filled; ++j) to[j] = from[j];
+            else
+                for (index j = 0; j < filled; ++j) to[j] = from[j * unit_stride];
+            for (index j = filled; j < width; ++j) to[j] = 0;
+        }
+    }
+}
+
+// ---- products ----------------------------------------------------------------------
+
+// One block: its panels of B times all rows of A. Few rows take several panels at a
+// time; many rows keep one panel in the nearest cache.
+template <class T, int NV>
+RNNEXT_INLINE void product_block(const T* a, index a_row, index rows, const T* b,
+                                 index k, index panels, const T* c0, index c0_row, T* c,
+                                 index c_row) {
+    constexpr index width = NV * lanes<T>;
+    const index together = rows < row_tile ? panels_at_once(int(rows)) : 1;
+    for (index p = 0; p < panels; p += together) {
+        const index count = min(together, panels - p);
+        for_row_tiles(rows, [&](index m, index height) RNNEXT_LAMBDA {
+            run_tile<T, NV, false>(
+                height, count,
+                {a + m * a_row, a_row, b + p * k * width, k * width, k,
+                 c0 + m * c0_row + p * width, c0_row, c + m * c_row + p * width, c_row,
+                 width});
+        });
+    }
+}
+
+template <class T>
+void product(const T* a, index a_row, index rows, const Packed<T>& b, Range blocks,
+             const T* c0, index c0_row, T* c, index c_row, int first,
+             int columns) noexcept {
+    index block = blocks.begin;
+    while (block < blocks.end) {
+        const bool wide = block_width<T>(b.units, block) == block_units<T>;
+        // Neighbouring full blocks whose panels are all fed form one run of panels.
+        index run = 1;
+        if (wide && b.panels == columns && rows <= 3)
+            while (block + run < blocks.end &&
+                   block_width<T>(b.units, block + run) == block_units<T>)
+                ++run;
+        const index offset = block * block_units<T> * columns;
+        if (wide)
+            product_block<T, 2>(a, a_row, rows, panel_at(b, block), b.k, run * b.panels,
+                                c0 + offset + first * 2 * lanes<T>, c0_row,
+                                c + offset + first * 2 * lanes<T>, c_row);
+        else
+            product_block<T, 1>(a, a_row, rows, panel_at(b, block), b.k, b.panels,
+                                c0 + offset + first * lanes<T>, c0_row,
+                                c + offset + first * lanes<T>, c_row);
+        block += run;
+    }
+}
+
+// A tile whose C ends inside a vector: goes through a small copy of the block.
+template <class T, bool packed_a>
+RNNEXT_INLINE void run_ragged(index height, Tile<T> t, bool wide, index filled) {
+    T copy[row_tile * block_units<T>] = {};
+    for (index m = 0; m < height; ++m)
+        for (index j = 0; j < filled; ++j)
+            copy[m * block_units<T> + j] = t.c0[m * t.c0_row + j];
+    T* const c = t.c;
+    const index c_row = t.c_row;
+    t.c0 = t.c = copy;
+    t.c0_row = t.c_row = block_units<T>;
+    if (wide) run_tile<T, 2, packed_a>(height, 1, t);
+    else run_tile<T, 1, packed_a>(height, 1, t);
+    for (index m = 0; m < height; ++m)
+        for (index j = 0; j < filled; ++j)
+            c[m * c_row + j] = copy[m * block_units<T> + j];
+}
+
+// One block of one panel, whose `filled` columns of C may end inside a vector.
+template <class T, bool packed_a>
+RNNEXT_INLINE void run_exact(index height, const Tile<T>& t, index filled) {
+    const bool wide = filled > lanes<T>;
+    if (filled < (wide ? 2 : 1) * lanes<T>) run_ragged<T, packed_a>(height, t, wide, filled);
+    else if (wide) run_tile<T, 2, packed_a>(height, 1, t);
+    else run_tile<T, 1, packed_a>(height, 1, t);
+}
+
+template <class T>
+void product_exact(const T* a, index a_row, index rows, const Packed<T>& b,
+                   Range blocks, const T* c0, T* c, index c_row) noexcept {
+    for (index block = blocks.begin; block < blocks.end; ++block) {
+        const index u = block * block_units<T>, filled = min(block_units<T>, b.units - u);
+        for_row_tiles(rows, [&](index m, index height) RNNEXT_LAMBDA {
+            run_exact<T, false>(height,
+                                {a + m * a_row, a_row, panel_at(b, block), 0, b.k, c0 + u,
+                                 0, c + m * c_row + u, c_row, 0},
+                                filled);
+        });
+    }
+}
+
+template <class T>
+void gradient(const T* a, index a_row, Range range, const Packed<T>& b, T* c,
+              index c_row, T* scratch) noexcept {
+    const index blocks = (b.units + block_units<T> - 1) / block_units<T>;
+    for (index k = 0; k < b.k; k += k_block) {
+        const index kn = min(k_block, b.k - k);
+        for_row_tiles(range.end - range.begin, [&](index m, index height) RNNEXT_LAMBDA {
+            const index row = range.begin + m;
+            for (index i = 0; i < kn; ++i)
+                for (index j = 0; j < height; ++j)
+                    scratch[i * height + j] = a[(k + i) * a_row + row + j];
+            for (index block = 0; block < blocks; ++block) {
+                const index u = block * block_units<T>;
+                const index filled = min(block_units<T>, b.units - u);
+                T* const to = c + row * c_row + u;
+                run_exact<T, true>(height,
+                                   {scratch, 0,
+                                    panel_at(b, block) + k * block_width<T>(b.units, block),
+                                    0, kn, to, c_row, to, c_row, 0},
+                                   filled);
+            }
+        });
+    }
+}
+
+template <class T>
+void column_sums(const T* a, index a_row, index k, Range range, T* out) noexcept {
+    for (index m = range.begin; m < range.end; m += lanes<T>) {
+        const index count = range.end - m;
+        Vec<T> total = load_partial(out + m, count);
+        for (index k0 = 0; k0 < k; k0 += k_block) {
+            Vec<T> sum = {};
+            for (index i = k0; i < min(k, k0 + k_block); ++i)
+                sum += load_partial(a + i * a_row + m, count);
+            total += sum;
+        }
+        store_partial(out + m, total, count);
+    }
+}
+
+}  // namespace rnnext::RNNEXT_NAMESPACE

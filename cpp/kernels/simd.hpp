@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// One vector type per dtype, of the native width of the instruction set, and the dozen
+// operations that the kernels need. Arithmetic uses the compiler's vector operators;
+// an intrinsic stands only where the generic form compiles badly. Contraction is off:
+// a fused multiply-add happens where fma() is written and nowhere else.
+#pragma once
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+#include <stddef.h>
+#include <stdint.h>
+
+#define RNNEXT_INLINE inline __attribute__((always_inline))
+#define RNNEXT_LAMBDA __attribute__((always_inline))
+
+#if defined(__AVX512F__)
+#define RNNEXT_VECTOR_BYTES 64
+#elif defined(__AVX2__)
+#define RNNEXT_VECTOR_BYTES 32
+#else
+#define RNNEXT_VECTOR_BYTES 16
+#endif
+
+namespace rnnext::RNNEXT_NAMESPACE {
+
+using vf = float __attribute__((vector_size(RNNEXT_VECTOR_BYTES)));
+using vd = double __attribute__((vector_size(RNNEXT_VECTOR_BYTES)));
+using vi32 = int32_t __attribute__((vector_size(RNNEXT_VECTOR_BYTES)));
+using vi64 = int64_t __attribute__((vector_size(RNNEXT_VECTOR_BYTES)));
+
+template <class T> struct VecOf;
+template <> struct VecOf<float> { using type = vf; };
+template <> struct VecOf<double> { using type = vd; };
+template <class T> using Vec = typename VecOf<T>::type;
+template <class T> constexpr int lanes = int(RNNEXT_VECTOR_BYTES / sizeof(T));
+
+// The integer vector of the same lanes, and the scalar of a vector.
+template <class V> struct Bits;
+template <> struct Bits<vf> { using type = vi32; using scalar = float; };
+template <> struct Bits<vd> { using type = vi64; using scalar = double; };
+template <class V> using IntOf = typename Bits<V>::type;
+template <class V> using ScalarOf = typename Bits<V>::scalar;
+
+template <class T> RNNEXT_INLINE Vec<T> load(const T* p) {
+    Vec<T> v;
+    __builtin_memcpy(&v, p, sizeof v);
+    return v;
+}
+
+template <class T> RNNEXT_INLINE void store(T* p, Vec<T> v) {
+    __builtin_memcpy(p, &v, sizeof v);
+}
+
+// Moves count < lanes elements in powers of two: no masked store (slow on AVX2 parts),
+// no call.
+template <class T> RNNEXT_INLINE void copy_tail(T* to, const T* from, index count) {
+    if constexpr (lanes<T> > 8)
+        if (count & 8) {
+            __builtin_memcpy(to, from, 8 * sizeof(T));
+            to += 8, from += 8;
+        }
+    if constexpr (lanes<T> > 4)
+        if (count & 4) {
+            __builtin_memcpy(to, from, 4 * sizeof(T));
+            to += 4, from += 4;
+        }
+    if constexpr (lanes<T> > 2)
+        if (count & 2) {
+            __builtin_memcpy(to, from, 2 * sizeof(T));
+            to += 2, from += 2;
+        }
+    if (count & 1) __builtin_memcpy(to, from, sizeof(T));
+}
+
+// The first `count` elements (0 < count); the rest read as zero. All if count >= lanes.
+template <class T> RNNEXT_INLINE Vec<T> load_partial(const T* p, index count) {
+    if (count >= lanes<T>) return load(p);
+    T buffer[lanes<T>] = {};
+    copy_tail(buffer, p, count);
+    return load(buffer);
+}
+
+template <class T> RNNEXT_INLINE void store_partial(T* p, Vec<T> v, index count) {
+    if (count >= lanes<T>) return store(p, v);
+    T buffer[lanes<T>];
+    store(buffer, v);
+    copy_tail(p, buffer, count);
+}
+
+#if defined(__AVX512F__)
+RNNEXT_INLINE vf splat(float s) { return _mm512_set1_ps(s); }
+RNNEXT_INLINE vd splat(double s) { return _mm512_set1_pd(s); }
+RNNEXT_INLINE vf fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
+RNNEXT_INLINE vd fma(vd a, vd b, vd c) { return _mm512_fmadd_pd(a, b, c); }
+// NaN in b is returned, as in the hardware's second operand.
+RNNEXT_INLINE vf min(vf a, vf b) { return _mm512_min_ps(a, b); }
+RNNEXT_INLINE vd min(vd a, vd b) { return _mm512_min_pd(a, b); }
+#elif defined(__AVX2__)
+RNNEXT_INLINE vf splat(float s) { return _mm256_set1_ps(s); }
+RNNEXT_INLINE vd splat(double s) { return _mm256_set1_pd(s); }
+RNNEXT_INLINE vf fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
+RNNEXT_INLINE vd fma(vd a, vd b, vd c) { return _mm256_fmadd_pd(a, b, c); }
+RNNEXT_INLINE vf min(vf a, vf b) { return _mm256_min_ps(a, b); }
+RNNEXT_INLINE vd min(vd a, vd b) { return _mm256_min_pd(a, b); }
+#elif defined(__x86_64__)
+RNNEXT_INLINE vf splat(float s) { return _mm_set1_ps(s); }
+RNNEXT_INLINE vd splat(double s) { return _mm_set1_pd(s); }
+RNNEXT_INLINE vf fma(vf a, vf b, vf c) { return a * b + c; }  // no FMA: two roundings
+RNNEXT_INLINE vd fma(vd a, vd b, vd c) { return a * b + c; }
+RNNEXT_INLINE vf min(vf a, vf b) { return _mm_min_ps(a, b); }
+RNNEXT_INLINE vd min(vd a, vd b) { return _mm_min_pd(a, b); }
+#elif defined(__aarch64__)
+RNNEXT_INLINE vf splat(float s) { return (vf)vdupq_n_f32(s); }
+RNNEXT_INLINE vd splat(double s) { return (vd)vdupq_n_f64(s); }
+RNNEXT_INLINE vf fma(vf a, vf b, vf c) {
+    return (vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+}
+RNNEXT_INLINE vd fma(vd a, vd b, vd c) {
+    return (vd)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+}
+RNNEXT_INLINE vf min(vf a, vf b) { return (vf)vminq_f32((float32x4_t)a, (float32x4_t)b); }
+RNNEXT_INLINE vd min(vd a, vd b) { return (vd)vminq_f64((float64x2_t)a, (float64x2_t)b); }
+#else
+#error "rnnext knows x86-64 and aarch64"
+#endif
+
+template <class V> RNNEXT_INLINE V splat_as(ScalarOf<V> s) { return splat(s); }
+
+template <class V> RNNEXT_INLINE V select(IntOf<V> mask, V a, V b) {
+    return mask ? a : b;
+}
+
+template <class V> RNNEXT_INLINE IntOf<V> bits(V v) { return (IntOf<V>)v; }
+
+template <class V> RNNEXT_INLINE IntOf<V> sign_bit() {
+    return bits(splat_as<V>(ScalarOf<V>(-0.0)));
+}
+
+template <class V> RNNEXT_INLINE V abs(V v) { return (V)(bits(v) & ~sign_bit<V>()); }
+
+// |v| with the sign of s, for v >= 0.
+template <class V> RNNEXT_INLINE V with_sign(V v, V s) {
+    return (V)(bits(v) | (bits(s) & sign_bit<V>()));
+}
+
+// Calls f(Int<0>{}) ... f(Int<n - 1>{}): a loop unrolled by the front end, so that
+// arrays indexed in it become registers.
+template <int i> struct Int {
+    static constexpr int value = i;
+    constexpr operator int() const { return i; }
+};
+
+template <int n, int i = 0, class F> RNNEXT_INLINE void unroll(F&& f) {
+    if constexpr (i < n) {
+        f(Int<i>{});
+        unroll<n, i + 1>(f);
+    }
+}
+
+}  // namespace rnnext::RNNEXT_NAMESPACE

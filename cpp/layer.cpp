@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "layer.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "schedule.hpp"
+
+namespace rnnext {
+namespace {
+
+template <class T> void copy(const T* from, index count, T* to) {
+    if (count > 0) std::memcpy(to, from, std::size_t(count) * sizeof(T));
+}
+
+template <class T> void copy_or_zero(const T* from, index count, T* to) {
+    if (from) copy(from, count, to);
+    else std::fill_n(to, count, T(0));
+}
+
+// Steps [first, first + count) in order of computation, of which `time` is the lowest
+// time. Arrays kept by time are walked from `start` with stride `direction`.
+struct Chunk {
+    index first, count, time, start, direction;
+
+    Chunk(index T_, bool reverse, index first_, index count_)
+        : first(first_), count(count_), time(reverse ? T_ - first - count : first),
+          start(reverse ? count - 1 : 0), direction(reverse ? -1 : 1) {}
+    // The step that computes the chunk's i-th time.
+    index step_at(index i) const { return direction > 0 ? first + i : first + count - 1 - i; }
+};
+
+}  // namespace
+
+double forward_flops(const CellTraits& cell, index T_, index N, index I, index H) {
+    return 2.0 * double(T_) * double(N) * cell.gates * double(H) * double(I + H);
+}
+
+// ---- forward -------------------------------------------------------------------------
+
+namespace {
+
+// Pre-activations of a chunk: a[i][n] = bias + x W_ih, i counting up in time. Columns
+// that x does not feed get their bias alone.
+template <class T>
+void project(const LayerForward<T>& call, const Chunk& chunk, index slab,
+             index slab_rows, const Schedule::Part& part, T* a) {
+    const Weights<T>& w = call.weights;
+    const index row = w.row_size();
+    const index height = part.rows.end - part.rows.begin;
+    const auto rows_at = [&](index i, index rows) {
+        const T* x = call.x + ((chunk.time + i) * call.N + slab + part.rows.begin) *
+                                  w.input_size;
+        T* const to = a + (i * slab_rows + part.rows.begin) * row;
+        w.kernels.product(x, w.input_size, rows, w.x(), part.blocks, w.bias(), 0, to, row,
+                          w.traits.x.first, w.traits.columns);
+        for (int p = 0; p < w.traits.columns; ++p) {
+            if (p >= w.traits.x.first && p < w.traits.x.first + w.traits.x.count) continue;
+            w.for_column(part.blocks, p, [&](index offset, index width) {
+                for (index n = 0; n < rows; ++n)
+                    copy(w.bias() + offset, width, to + n * row + offset);
+            });
+        }
+    };
+    if (height == call.N)
+        rows_at(0, chunk.count * call.N);  // the steps' rows are neighbours
+    else
+        for (index i = 0; i < chunk.count; ++i) rows_at(i, height);
+}
+
+}  // namespace
+
+template <class T> void forward(const LayerForward<T>& call, Interrupt interrupt) {
+    const Weights<T>& w = call.weights;
+    const index N = call.N, H = w.hidden_size, state = elements<T>({N, H});
+    const bool has_c = w.traits.has_c, training = call.cache != nullptr;
+    if (N == 0) return;
+
+    const Schedule plan = forward_schedule(w, call.T_, N);
+    Scratch scratch;
+    T* const a = scratch.take<T>({plan.chunk, plan.slab, w.row_size()});
+    T* const operand =
+        w.traits.h[1].count ? scratch.take<T>({plan.slab, H}) : nullptr;
+    T* const h = training ? call.cache->h : scratch.take<T>({2, N, H});
+    T* const c = !has_c ? nullptr : training ? call.cache->c : scratch.take<T>({2, N, H});
+    copy_or_zero(call.h_0, state, h);
+    if (has_c) copy_or_zero(call.c_0, state, c);
+
+    Stop stop(interrupt);
+    run_parallel(plan.threads, [&](const Team& team) {
+        for (index slab = 0; slab < N; slab += plan.slab) {
+            const index rows = std::min(plan.slab, N - slab);
+            const Schedule::Part part =
+                plan.part(team, rows, w.blocks(), w.kernels.row_tile);
+            for (index first = 0; first < call.T_; first += plan.chunk) {
+                const Chunk chunk(call.T_, call.reverse, first,
+                                  std::min(plan.chunk, call.T_ - first));
+                if (stop.now(team)) return;
+                project(call, chunk, slab, rows, part, a);
+                const index a_time = rows * w.row_size(), saved = w.traits.saved * H;
+                const ForwardScan<T> scan{
+                    chunk.count, H, {w.h(0), w.h(1)},
+                    a + chunk.start * a_time, chunk.direction * a_time, w.row_size(),
+                    h + slab * H, has_c ? c + slab * H : nullptr, state, first, !training,
+                    call.y + (chunk.time + chunk.start) * call.y_time + slab * call.y_row,
+                    chunk.direction * call.y_time, call.y_row,
+                    training && saved ? call.cache->gates + (first * N + slab) * saved
+                                      : nullptr,
+                    N * saved, operand};
+                w.kernels.cells[int(w.kind)].scan_forward(
+                    scan, part.rows, part.blocks,
+                    plan.split == Split::units ? team.sync() : Sync{nullptr, nullptr});
+            }
+        }
+    });
+    stop.rethrow();
+
+    const index last = (training ? call.T_ : call.T_ & 1) * state;
+    copy(h + last, state, call.h_n);
+    if (has_c && call.c_n) copy(c + last, state, call.c_n);
+}
+
+// ---- backward ------------------------------------------------------------------------
+
+namespace {
+
+// The sums over a chunk that follow its scan. The operands of the parameter gradients
+// are packed first, each thread a share; after a meeting every thread has its own rows
+// of dx and of the gradients.
+template <class T> class Unprojection {
+  public:
+    Unprojection(const LayerBackward<T>& call, const Schedule& plan, Scratch& scratch)
+        : call_(call), w_(call.weights) {
+        const index rows = plan.chunk * plan.slab, columns = w_.traits.columns;
+        const index H = w_.hidden_size, I = w_.input_size;
+        da = scratch.take<T>({plan.chunk, plan.slab, columns * H});
+        if (w_.traits.h[1].count) operand = scratch.take<T>({plan.chunk, plan.slab, H});
+        packed_x_ = scratch.take<T>({rows, round_up(I, w_.kernels.lanes)});
+        packed_h_ = scratch.take<T>({rows, round_up(H, w_.kernels.lanes)});
+        if (operand) packed_operand_ = scratch.take<T>({rows, round_up(H, w_.kernels.lanes)});
+        sums_ = scratch.take<T>({columns, H});
+        tile_ = scratch.take<T>({plan.threads, tile_size()});
+        zeros_ = scratch.take<T>({I});
+        if (call.dx && call.add_dx) dx_ = scratch.take<T>({rows, I});
+        std::fill_n(sums_, columns * H, T(0));
+        std::fill_n(zeros_, I, T(0));
+        std::fill_n(call.dw_ih, w_.traits.gates * H * I, T(0));
+        std::fill_n(call.dw_hh, w_.traits.gates * H * H, T(0));
+    }
+
+    void run(const Team& team, const Chunk& chunk, index slab, index rows) {
+        const index I = w_.input_size, H = w_.hidden_size, N = call_.N;
+        const index height = chunk.count * rows;
+        const index da_row = w_.traits.columns * H;
+
+        const auto x_at = [&](index i) {
+            return call_.x + ((chunk.time + i) * N + slab) * I;
+        };
+        const auto h_at = [&](index i) {
+            return call_.cache.h + (chunk.step_at(i) * N + slab) * H;
+        };
+        pack_rows(team, packed_x_, height, I, chunk.count, rows, x_at);
+        pack_rows(team, packed_h_, height, H, chunk.count, rows, h_at);
+        if (operand)
+            pack_rows(team, packed_operand_, height, H, chunk.count, rows,
+                      [&](index i) { return operand + i * rows * H; });
+        team.wait();
+
+        if (call_.dx) input_gradient(team, chunk, slab, rows);
+        const Range mine = team.share(da_row, w_.kernels.row_tile);
+        parameter_gradient(team, mine, w_.traits.x, {packed_x_, height, I, 1},
+                           call_.dw_ih);
+        parameter_gradient(team, mine, w_.traits.h[0], {packed_h_, height, H, 1},
+                           call_.dw_hh);
+        if (operand)
+            parameter_gradient(team, mine, w_.traits.h[1], {packed_operand_, height, H, 1},
+                               call_.dw_hh);
+        w_.kernels.column_sums(da, da_row, height, mine, sums_);
+    }
+
+    void finish() {
+        bias_gradient(w_.traits.x, call_.db_ih);
+        bias_gradient(w_.traits.h[0], call_.db_hh);
+        bias_gradient(w_.traits.h[1], call_.db_hh);
+    }
+
+    T* da = nullptr;       // [chunk][rows][columns * H], by time
+    T* operand = nullptr;  // [chunk][rows][H], by time
+
+  private:
+    index tile_size() const { return round_up(128 * w_.kernels.row_tile, 16); }
+
+    // This thread's blocks of the packed rows at row(0), row(1) ... row(count - 1), each
+    // `rows` rows of `units`.
+    template <class Row>
+    void pack_rows(const Team& team, T* packed, index height, index units, index count,
+                   index rows, Row row) {
+        const Range mine = team.share(units, w_.block_units());
+        T* const to = packed + mine.begin * height;
+        for (index i = 0; i < count && mine.begin < mine.end; ++i)
+            w_.kernels.pack(to, height, mine.end - mine.begin, 1, 0, i * rows, rows,
+                            row(i) + mine.begin, units, 1);
+    }
+
+    void input_gradient(const Team& team, const Chunk& chunk, index slab, index rows) {
+        const index I = w_.input_size, da_row = w_.traits.columns * w_.hidden_size;
+        const Range blocks{0, (I + w_.block_units() - 1) / w_.block_units()};
+        for (index i = 0; i < chunk.count; ++i) {
+            // The steps' rows are neighbours when the slab is the whole batch.
+            const bool all = rows == call_.N;
+            const Range mine =
+                team.share(all ? chunk.count * rows : rows, w_.kernels.row_tile);
+            const index height = mine.end - mine.begin;
+            T* const to =
+                call_.dx + ((chunk.time + i) * call_.N + slab + mine.begin) * I;
+            T* const first = call_.add_dx ? dx_ + mine.begin * I : to;
+            w_.kernels.product_exact(
+                da + (i * rows + mine.begin) * da_row + w_.traits.x.first * w_.hidden_size,
+                da_row, height, w_.x_transposed(), blocks, zeros_, first, I);
+            if (call_.add_dx)
+                for (index j = 0; j < height * I; ++j) to[j] += first[j];
+            if (all) break;
+        }
+    }
+
+    // Rows `mine` of da's columns that belong to `columns`: their rows of dw.
+    void parameter_gradient(const Team& team, Range mine, Columns columns,
+                            const Packed<T>& b, T* dw) {
+        const index H = w_.hidden_size;
+        for (int p = columns.first; p < columns.first + columns.count; ++p) {
+            const Range m{std::max(mine.begin, p * H), std::min(mine.end, (p + 1) * H)};
+            if (m.begin >= m.end) continue;
+            w_.kernels.gradient(da, w_.traits.columns * H, m, b,
+                                dw + (w_.traits.gate_of[p] - p) * H * b.units, b.units,
+                                tile_ + team.thread * tile_size());
+        }
+    }
+
+    void bias_gradient(Columns columns, T* db) {
+        const index H = w_.hidden_size;
+        for (int p = columns.first; p < columns.first + columns.count; ++p)
+            copy(sums_ + p * H, H, db + w_.traits.gate_of[p] * H);
+    }
+
+    const LayerBackward<T>& call_;
+    const Weights<T>& w_;
+    T *packed_x_, *packed_h_, *packed_operand_ = nullptr;
+    T *sums_, *tile_, *zeros_, *dx_ = nullptr;
+};
+
+// Rows of `width` elements into rows `stride` apart, or zeros.
+template <class T>
+void copy_rows(const T* from, index rows, index width, T* to, index stride) {
+    for (index n = 0; n < rows; ++n) {
+        copy_or_zero(from ? from + n * width : nullptr, width, to + n * stride);
+        std::fill(to + n * stride + width, to + (n + 1) * stride, T(0));
+    }
+}
+
+}  // namespace
+
+template <class T> void backward(const LayerBackward<T>& call, Interrupt interrupt) {
+    const Weights<T>& w = call.weights;
+    const index N = call.N, H = w.hidden_size, state = elements<T>({N, H});
+    const index d_row = w.padded_units();
+    const bool has_c = w.traits.has_c, two_products = w.traits.h[1].count > 0;
+
+    const Schedule plan = backward_schedule(w, call.T_, N);
+    Scratch scratch;
+    Unprojection<T> unproject(call, plan, scratch);
+    T* const dh = scratch.take<T>({N, d_row});
+    T* const dc = has_c ? scratch.take<T>({N, d_row}) : nullptr;
+    T* const d_operand = two_products ? scratch.take<T>({plan.slab, d_row}) : nullptr;
+    T* const zeros = scratch.take<T>({d_row});
+    std::fill_n(zeros, d_row, T(0));
+    copy_rows(call.dh_n, N, H, dh, d_row);
+    if (has_c) copy_rows(call.dc_n, N, H, dc, d_row);
+
+    Stop stop(interrupt);
+    const index chunks = (call.T_ + plan.chunk - 1) / plan.chunk;
+    run_parallel(plan.threads, [&](const Team& team) {
+        for (index slab = 0; slab < N; slab += plan.slab) {
+            const index rows = std::min(plan.slab, N - slab);
+            const Schedule::Part part =
+                plan.part(team, rows, w.blocks(), w.kernels.row_tile);
+            for (index i = chunks; i-- > 0;) {
+                const index first = i * plan.chunk;
+                const Chunk chunk(call.T_, call.reverse, first,
+                                  std::min(plan.chunk, call.T_ - first));
+                if (stop.now(team)) return;
+                const index da_time = rows * w.traits.columns * H;
+                const index saved = w.traits.saved * H;
+                const index slot = first * state + slab * H;
+                const BackwardScan<T> scan{
+                    chunk.count, H, {w.h_transposed(0), w.h_transposed(1)},
+                    call.cache.h + slot, has_c ? call.cache.c + slot : nullptr, state,
+                    saved ? call.cache.gates + (first * N + slab) * saved : nullptr,
+                    N * saved,
+                    call.dy ? call.dy + (chunk.time + chunk.start) * call.dy_time +
+                                  slab * call.dy_row
+                            : nullptr,
+                    chunk.direction * call.dy_time, call.dy_row,
+                    call.dc ? call.dc + slot : nullptr, state,
+                    dh + slab * d_row, has_c ? dc + slab * d_row : nullptr, d_row,
+                    unproject.da + chunk.start * da_time, chunk.direction * da_time,
+                    two_products ? unproject.operand + chunk.start * rows * H : nullptr,
+                    chunk.direction * rows * H, d_operand, zeros};
+                w.kernels.cells[int(w.kind)].scan_backward(
+                    scan, part.rows, part.blocks,
+                    plan.split == Split::units ? team.sync() : Sync{nullptr, nullptr});
+                team.wait();
+                unproject.run(team, chunk, slab, rows);
+            }
+        }
+    });
+    stop.rethrow();
+
+    unproject.finish();
+    for (index n = 0; n < N; ++n) {
+        copy(dh + n * d_row, H, call.dh_0 + n * H);
+        if (has_c && call.dc_0) copy(dc + n * d_row, H, call.dc_0 + n * H);
+    }
+}
+
+template void forward(const LayerForward<float>&, Interrupt);
+template void forward(const LayerForward<double>&, Interrupt);
+template void backward(const LayerBackward<float>&, Interrupt);
+template void backward(const LayerBackward<double>&, Interrupt);
+
+}  // namespace rnnext

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Memory of the upper wing: sizes checked for overflow, aligned buffers, and scratch
+// that a thread keeps from call to call.
+#pragma once
+
+#include <cstddef>
+#include <initializer_list>
+#include <memory>
+#include <new>
+#include <type_traits>
+#include <vector>
+
+#include "kernels.hpp"
+
+namespace rnnext {
+
+constexpr std::size_t alignment = 64;
+
+// The product of sizes, in elements; std::bad_alloc where bytes would overflow.
+template <class T> index elements(std::initializer_list<index> sizes) {
+    index total = 1;
+    for (const index size : sizes)
+        if (size < 0 || __builtin_mul_overflow(total, size, &total)) throw std::bad_alloc();
+    index bytes;
+    if (__builtin_mul_overflow(total, index(sizeof(T)), &bytes)) throw std::bad_alloc();
+    return total;
+}
+
+constexpr index round_up(index n, index step) { return (n + step - 1) / step * step; }
+
+struct AlignedDelete {
+    void operator()(void* p) const { ::operator delete(p, std::align_val_t(alignment)); }
+};
+
+// `size` uninitialised elements at a 64-byte boundary.
+template <class T> using AlignedBuffer = std::unique_ptr<T[], AlignedDelete>;
+
+template <class T> AlignedBuffer<T> aligned_buffer(index size) {
+    static_assert(std::is_trivial_v<T>);
+    const std::size_t bytes = std::size_t(round_up(size * index(sizeof(T)), alignment));
+    return AlignedBuffer<T>(
+        static_cast<T*>(::operator new(bytes + alignment, std::align_val_t(alignment))));
+}
+
+// Uninitialised memory for the length of a call, 64-byte aligned; calls may nest. A
+// thread keeps what a call before needed, up to a limit, so that repeated calls fault no
+// new pages.
+class Scratch {
+  public:
+    Scratch();
+    ~Scratch();
+    Scratch(const Scratch&) = delete;
+    Scratch& operator=(const Scratch&) = delete;
+
+    template <class T> T* take(std::initializer_list<index> sizes) {
+        static_assert(std::is_trivial_v<T>);
+        return static_cast<T*>(take_bytes(elements<T>(sizes) * index(sizeof(T))));
+    }
+
+  private:
+    void* take_bytes(index bytes);
+
+    const index used_before_, wanted_before_;
+    std::vector<AlignedBuffer<char>> overflow_;
+};
+
+}  // namespace rnnext

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// A stack of layers, each in one or two directions; lists are indexed
+// layer * D + direction. The output of a layer is the input of the next, times a mask
+// where there is one.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "layer.hpp"
+
+namespace rnnext {
+
+template <class T> using Stack = std::vector<std::shared_ptr<const Weights<T>>>;
+
+template <class T> struct NetworkForward {
+    const Stack<T>& weights;
+    index D, T_, N;
+    const T* x;                         // [T, N, I]
+    const T *h_0, *c_0;                 // [L * D, N, H] or null
+    std::vector<const T*> masks;        // empty, or L - 1 of [T, N, D * H]
+    T *y, *h_n, *c_n;                   // [T, N, D * H], [L * D, N, H]
+    std::vector<LayerCache<T>> caches;  // empty: inference
+    std::vector<T*> inputs;             // of layers 1 ... L - 1, with the caches
+};
+
+template <class T> struct NetworkBackward {
+    const Stack<T>& weights;
+    index D, T_, N;
+    std::vector<const T*> inputs;  // of all layers
+    std::vector<LayerCache<const T>> caches;
+    std::vector<const T*> masks;
+    const T *dy, *dh_n, *dc_n, *dc;  // or null; dc [L * D, T, N, H]
+    T *dx, *dh_0, *dc_0;             // dx or null
+    struct Gradients {
+        T *w_ih, *w_hh, *b_ih, *b_hh;
+    };
+    std::vector<Gradients> gradients;
+};
+
+template <class T> void forward(const NetworkForward<T>& call, Interrupt interrupt);
+template <class T> void backward(const NetworkBackward<T>& call, Interrupt interrupt);
+
+// The state of a one-direction stack that is fed one step at a time.
+template <class T> class Stepper {
+  public:
+    Stepper(Stack<T> weights, index N);
+    void step(const T* x, T* out);
+    // Of the same cell and sizes.
+    void set_weights(Stack<T> weights) { weights_ = std::move(weights); }
+
+    const Stack<T>& weights() const { return weights_; }
+    index batch() const { return N_; }
+    T* h() { return h_.get(); }  // [L, N, H]
+    T* c() { return c_.get(); }  // null without a cell state
+
+  private:
+    Stack<T> weights_;
+    index N_;
+    AlignedBuffer<T> h_, c_, between_[2];
+};
+
+}  // namespace rnnext

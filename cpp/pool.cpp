@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "pool.hpp"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <cstdlib>
+#include <fstream>
+#include <mutex>
+#include <string>
+#include <system_error>
+#include <thread>
+
+namespace rnnext {
+namespace {
+
+void pause() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
+// Spins, then gives the CPU away between looks.
+template <class Done> void spin_until(Done done) {
+    for (int i = 0; !done(); ++i) {
+        if (i < 4000) pause();
+        else sched_yield();
+    }
+}
+
+class Pool {
+  public:
+    void run(int threads, const std::function<void(const Team&)>& job);
+
+  private:
+    void work(int worker, std::uint64_t seen);
+    void grow(int workers);
+
+    std::mutex running_;  // held for the length of a job
+
+    std::mutex sleep_;
+    std::condition_variable wake_;
+    std::atomic<int> sleeping_{0};
+
+    // Number of the job below, and in its low bits the threads that take part: one word,
+    // so that a worker that takes no part never reads the rest, which may be changing.
+    std::atomic<std::uint64_t> ticket_{0};
+    const std::function<void(const Team&)>* job_ = nullptr;
+    Barrier* barrier_ = nullptr;
+    std::atomic<int> unfinished_{0};
+    int workers_ = 0;
+};
+
+void Pool::work(int worker, std::uint64_t seen) {
+    for (;;) {
+        for (int i = 0; i < 20000 && ticket_ == seen; ++i) pause();
+        if (ticket_ == seen) {
+            std::unique_lock<std::mutex> lock(sleep_);
+            ++sleeping_;
+            wake_.wait(lock, [&] { return ticket_ != seen; });
+            --sleeping_;
+        }
+        seen = ticket_;
+        const int threads = int(seen % (2 * max_threads));
+        if (worker >= threads) continue;
+        (*job_)(Team{worker, threads, *barrier_});
+        --unfinished_;
+    }
+}
+
+void Pool::grow(int workers) {
+    // Signals are for the threads of the program.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    try {
+        while (workers_ < workers) {
+            const int worker = workers_ + 1;
+            const std::uint64_t seen = ticket_;
+            std::thread([this, worker, seen] { work(worker, seen); }).detach();
+            ++workers_;
+        }
+    } catch (const std::system_error&) {
+        // Fewer threads, the same result.
+    }
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void Pool::run(int threads, const std::function<void(const Team&)>& job) {
+    std::unique_lock<std::mutex> lock(running_, std::try_to_lock);
+    if (threads > 1 && lock.owns_lock()) {
+        grow(threads - 1);
+        threads = std::min(threads, workers_ + 1);
+    } else {
+        threads = 1;
+    }
+    Barrier barrier(threads);
+    if (threads == 1) return job(Team{0, 1, barrier});
+    job_ = &job;
+    barrier_ = &barrier;
+    unfinished_ = threads - 1;
+    ticket_ = (ticket_ / (2 * max_threads) + 1) * (2 * max_threads) + threads;
+    if (sleeping_ > 0) {
+        { std::lock_guard<std::mutex> guard(sleep_); }
+        wake_.notify_all();
+    }
+    job(Team{0, threads, barrier});
+    spin_until([&] { return unfinished_ == 0; });
+}
+
+// Never destroyed: workers may outlive static destructors. A forked child has none of
+// the parent's threads, so it leaves that pool behind and starts anew.
+Pool* pool = nullptr;
+
+Pool& the_pool() {
+    static const bool ready = [] {
+        pool = new Pool;
+        pthread_atfork(nullptr, nullptr, [] { pool = new Pool; });
+        return true;
+    }();
+    (void)ready;
+    return *pool;
+}
+
+int cgroup_cpus() {
+    double quota = -1, period = 0;
+    std::string text;
+    std::ifstream v2("/sys/fs/cgroup/cpu.max");
+    if (v2 >> text >> period) {
+        if (text != "max") quota = std::strtod(text.c_str(), nullptr);
+    } else {
+        std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") >> quota;
+        std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_period_us") >> period;
+    }
+    if (quota <= 0 || period <= 0) return max_threads;
+    return std::max(1, int(quota / period + 0.999));
+}
+
+std::atomic<int> num_threads{0};
+
+double seconds() {
+    using clock = std::chrono::steady_clock;
+    return std::chrono::duration<double>(clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+int usable_cpus() {
+    int cpus = int(std::thread::hardware_concurrency());
+#if defined(__linux__)
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) cpus = CPU_COUNT(&set);
+#endif
+    return std::min(std::max(1, cpus), cgroup_cpus());
+}
+
+void set_num_threads(int n) { num_threads = n; }
+
+int get_num_threads() {
+    if (num_threads == 0) num_threads = usable_cpus();
+    return num_threads;
+}
+
+void Barrier::wait() noexcept {
+    const unsigned generation = generation_;
+    if (arrived_.fetch_add(1) + 1 == threads_) {
+        arrived_ = 0;
+        ++generation_;
+    } else {
+        spin_until([&] { return generation_ != generation; });
+    }
+}
+
+Range Team::share(index n, index grain) const {
+    const index grains = (n + grain - 1) / grain;
+    return {std::min(n, grains * thread / threads * grain),
+            std::min(n, grains * (thread + 1) / threads * grain)};
+}
+
+void run_parallel(int threads, const std::function<void(const Team&)>& job) {
+    the_pool().run(threads, job);
+}
+
+Stop::Stop(Interrupt interrupt) : interrupt_(interrupt), last_(seconds()) {}
+
+bool Stop::now(const Team& team) noexcept {
+    if (team.thread == 0 && interrupt_.pending) {
+        const double t = seconds();
+        if (t - last_ > 0.05) {
+            last_ = t;
+            if (interrupt_.pending()) stopped_ = true;
+        }
+    }
+    team.wait();
+    return stopped_;
+}
+
+}  // namespace rnnext

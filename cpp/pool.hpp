@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Our worker threads: created at the first parallel call, kept, spinning briefly after
+// a job and then asleep. A forked child starts with none and makes its own.
+#pragma once
+
+#include <atomic>
+#include <functional>
+
+#include "kernels.hpp"
+
+namespace rnnext {
+
+// CPUs that this process may use: affinity and cgroup quota.
+int usable_cpus();
+
+// Threads of later calls, 1 <= n <= max_threads.
+constexpr int max_threads = 1024;
+void set_num_threads(int n);
+int get_num_threads();
+
+// Where the threads of one job meet. Waiting threads spin, then yield.
+class Barrier {
+  public:
+    explicit Barrier(int threads) : threads_(threads) {}
+    void wait() noexcept;
+
+  private:
+    const int threads_;
+    alignas(64) std::atomic<int> arrived_{0};
+    alignas(64) std::atomic<unsigned> generation_{0};
+};
+
+// One thread's view of the job that it shares.
+struct Team {
+    int thread, threads;
+    Barrier& barrier;
+
+    void wait() const noexcept {
+        if (threads > 1) barrier.wait();
+    }
+    Sync sync() const {
+        if (threads == 1) return {nullptr, nullptr};
+        return {[](void* b) { static_cast<Barrier*>(b)->wait(); }, &barrier};
+    }
+    // This thread's share of [0, n) in whole grains.
+    Range share(index n, index grain = 1) const;
+};
+
+// Runs job on `threads` threads, the caller being thread 0, and returns when all are
+// done. With another job under way, or where threads cannot be had, on fewer: a job must
+// give the same result for any number. The job must not throw.
+void run_parallel(int threads, const std::function<void(const Team&)>& job);
+
+// Asks the outside whether to stop (Ctrl-C), not more often than every 50 ms.
+struct Interrupt {
+    bool (*pending)();  // null: never
+};
+
+class Interrupted {};
+
+// Lets all threads of a job agree, between chunks of work, on whether to go on.
+class Stop {
+  public:
+    explicit Stop(Interrupt interrupt);
+    // Every thread of the team calls it; all get the same answer.
+    bool now(const Team& team) noexcept;
+    // After the job: throws Interrupted if it was stopped.
+    void rethrow() const {
+        if (stopped_) throw Interrupted();
+    }
+
+  private:
+    Interrupt interrupt_;
+    double last_;
+    std::atomic<bool> stopped_{false};
+};
+
+}  // namespace rnnext

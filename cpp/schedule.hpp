@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Who does what in a call: threads, rows or units split among them, and chunks. Results
+// do not depend on any of it, except that the chunks of backward (a function of the
+// shape alone) order the sums of the parameter gradients.
+#pragma once
+
+#include "pool.hpp"
+#include "weights.hpp"
+
+namespace rnnext {
+
+enum class Split {
+    rows,   // a thread takes whole sequences: no meeting
+    units,  // a thread takes hidden units, its weights stay in its cache; one meeting a step
+};
+
+struct Schedule {
+    int threads;
+    Split split;
+    index slab;   // rows that go through all steps before the next slab begins
+    index chunk;  // steps between projection and scan, or scan and unprojection
+
+    struct Part {
+        Range rows, blocks;
+    };
+    // A thread's part of a slab of `rows` rows.
+    Part part(const Team& team, index rows, index blocks, index row_tile) const;
+};
+
+template <class T>
+Schedule forward_schedule(const Weights<T>& weights, index T_, index N);
+template <class T>
+Schedule backward_schedule(const Weights<T>& weights, index T_, index N);
+
+// Threads worth starting for work of so many floating-point operations.
+int threads_for(double flops);
+
+}  // namespace rnnext

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The weights of one layer and direction, packed for one instruction set's kernels.
+// Immutable: a layer keeps it until its parameters change, a cache holds that of its
+// forward.
+#pragma once
+
+#include "memory.hpp"
+
+namespace rnnext {
+
+// Panels of one packed matrix and their memory.
+template <class T> struct PackedMatrix {
+    AlignedBuffer<T> memory;
+    Packed<T> panels{nullptr, 0, 0, 1};
+};
+
+// K rows by `units` columns, element (k, u) at src[k * k_stride + u * unit_stride].
+template <class T>
+PackedMatrix<T> pack_matrix(const Kernels<T>& kernels, index k, index units, const T* src,
+                            index k_stride, index unit_stride);
+
+// Elements that a packed matrix of `panels` panels takes.
+template <class T>
+index packed_size(const Kernels<T>& kernels, index k, index units, int panels);
+
+template <class T> class Weights {
+  public:
+    // w_ih [G*H, I], w_hh [G*H, H], biases [G*H] or null, row-major, PyTorch's order.
+    Weights(CellKind kind, index input_size, index hidden_size, const T* w_ih,
+            const T* w_hh, const T* b_ih, const T* b_hh, bool backward);
+
+    const Kernels<T>& kernels;
+    const CellKind kind;
+    const CellTraits& traits;
+    const index input_size, hidden_size;
+    const bool has_backward;
+
+    index block_units() const { return 2 * kernels.lanes; }
+    index blocks() const { return (hidden_size + block_units() - 1) / block_units(); }
+    index padded_units() const { return round_up(hidden_size, kernels.lanes); }
+    // A row of pre-activations: columns in blocks, as the kernels read them.
+    index row_size() const { return padded_units() * traits.columns; }
+    // Calls f(offset, width) for `column` of every block of such a row in a range.
+    template <class F> void for_column(Range blocks, int column, F f) const {
+        for (index b = blocks.begin; b < blocks.end; ++b) {
+            const index left = hidden_size - b * block_units();
+            const index width = left > kernels.lanes ? block_units() : kernels.lanes;
+            f(b * block_units() * traits.columns + column * width, width);
+        }
+    }
+
+    const T* bias() const { return bias_.get(); }  // one row
+    const Packed<T>& x() const { return x_.panels; }
+    const Packed<T>& h(int product) const { return h_[product].panels; }
+    // For backward: rows are columns of pre-activations (all H units of the first, then
+    // of the next), columns are inputs or units of h.
+    const Packed<T>& x_transposed() const { return x_transposed_.panels; }
+    const Packed<T>& h_transposed(int product) const {
+        return h_transposed_[product].panels;
+    }
+
+  private:
+    PackedMatrix<T> pack_columns(Columns columns, const T* w, index k) const;
+    PackedMatrix<T> pack_transposed(Columns columns, const T* w, index units) const;
+    void add_bias(Columns columns, const T* b);
+
+    AlignedBuffer<T> bias_;
+    PackedMatrix<T> x_, h_[2], x_transposed_, h_transposed_[2];
+};
+
+}  // namespace rnnext
