@@ -444,6 +444,8 @@ void register_all(py::module_& m) {
         throw py::import_error(error.what());
     }
 
+    m.attr("__version__") = RNNEXT_VERSION;
+
     py::class_<PyWeights>(m, "Weights", py::is_final())
         .def(py::init([](const std::string& cell, const py::object& w_ih,
                          const py::object& w_hh, const py::object& b_ih,

@@ -3,7 +3,7 @@
 Everything here takes C-contiguous arrays of one dtype (float32 or float64) and
 trusts nothing: shapes are checked again for memory safety (ValueError, TypeError).
 Letters: T steps, N batch, I input size, H hidden size, G gates, L layers,
-D directions (1 or 2). Lists over layers and directions are indexed layer * D + direction.
+D directions (1 or 2). Lists over layers and directions: layer * D + direction.
 """
 
 from collections.abc import Sequence
@@ -21,6 +21,8 @@ Array = NDArray[Float]
 Saved = tuple[Array, Array, Array | None, Array]
 # (dw_ih (G*H,I_l), dw_hh (G*H,H), db_ih (G*H,), db_hh (G*H,))
 CellGradients = tuple[Array, Array, Array, Array]
+
+__version__: str
 
 @final
 class Weights:
@@ -56,7 +58,7 @@ def forward(
     x: Array,  # (T, N, I)
     h_0: Array | None,  # (L*D, N, H)
     c_0: Array | None,
-    masks: Sequence[Array] | None,  # L-1 arrays (T, N, D*H), factors of each layer's output
+    masks: Sequence[Array] | None,  # factors of outputs, L-1 arrays (T, N, D*H)
     training: bool,
 ) -> tuple[Array, Array, Array | None, list[Saved] | None]:
     """y (T,N,D*H), h_n (L*D,N,H), c_n or None, and what `backward` needs or None."""

@@ -1,0 +1,59 @@
+"""RNN, LSTM and GRU for the CPU: hand-written C++ forward and backward over NumPy.
+
+Three doors into one engine: the functions of the course (`rnn_forward` ...), layers as
+PyTorch users know them (`LSTM` ...), and streams that take one step at a time.
+"""
+
+from ._cache import Cache, Gradients
+from ._config import config, get_num_threads, set_num_threads, show_config
+from ._core import __version__
+from ._stream import Stream
+from .cells import GRUCell, LSTMCell, RNNCell
+from .course import (
+    gru_backward,
+    gru_cell_backward,
+    gru_cell_forward,
+    gru_forward,
+    lstm_backward,
+    lstm_cell_backward,
+    lstm_cell_forward,
+    lstm_forward,
+    rnn_backward,
+    rnn_cell_backward,
+    rnn_cell_forward,
+    rnn_forward,
+    sigmoid,
+    softmax,
+)
+from .layers import GRU, LSTM, RNN
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Cache",
+    "GRUCell",
+    "Gradients",
+    "LSTMCell",
+    "RNNCell",
+    "Stream",
+    "__version__",
+    "config",
+    "get_num_threads",
+    "gru_backward",
+    "gru_cell_backward",
+    "gru_cell_forward",
+    "gru_forward",
+    "lstm_backward",
+    "lstm_cell_backward",
+    "lstm_cell_forward",
+    "lstm_forward",
+    "rnn_backward",
+    "rnn_cell_backward",
+    "rnn_cell_forward",
+    "rnn_forward",
+    "set_num_threads",
+    "show_config",
+    "sigmoid",
+    "softmax",
+]

@@ -1,0 +1,213 @@
+"""Named arrays that change only through doors which are noticed.
+
+`Parametrised` is the base of layers and cells: it owns the parameters, hands out
+read-only views, and keeps the packed weights until a parameter changes, so that
+nothing is ever computed with stale ones.
+"""
+
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from . import _core
+from ._validation import Array, describe
+
+
+class _InPlace(dict[str, Array]):
+    """Setting an item writes into its array: ``p[name] = values`` is never lost."""
+
+    def __setitem__(self, name: str, values: Array) -> None:
+        array = self[name]
+        if values is not array:
+            array[...] = values
+
+
+class Parametrised:
+    """Parameters of one dtype, drawn from U(-bound, bound) in the order of `shapes`."""
+
+    dtype: np.dtype[Any]
+
+    def __init__(
+        self,
+        shapes: Mapping[str, tuple[int, ...]],
+        bound: float,
+        dtype: np.dtype[Any],
+        rng: np.random.Generator,
+    ) -> None:
+        self.dtype = dtype
+        self._arrays = {
+            name: rng.uniform(-bound, bound, shape).astype(dtype)
+            for name, shape in shapes.items()
+        }
+        self._start()
+
+    def _start(self) -> None:
+        """What is derived from the arrays, and never copied with them."""
+        self._lock = threading.RLock()
+        self._open = 0  # writable() blocks that are being executed
+        self._packed: tuple[list[_core.Weights], bool] | None = None
+        self._views: dict[str, Array] = {}
+        for name in self._arrays:
+            self._expose(name)
+
+    def _expose(self, name: str) -> None:
+        view = self._arrays[name].view()
+        view.flags.writeable = False
+        self._views[name] = view
+
+    def _pack(self, backward: bool) -> list[_core.Weights]:
+        raise NotImplementedError
+
+    def _weights(self, backward: bool) -> list[_core.Weights]:
+        """The packed weights of the parameters as they are now."""
+        packed = self._packed
+        if packed is not None and packed[1] >= backward:
+            return packed[0]
+        with self._lock:
+            weights = self._pack(backward)
+            if not self._open:
+                self._packed = (weights, backward)
+            return weights
+
+    @property
+    def parameters(self) -> Mapping[str, Array]:
+        """Name -> read-only view, in PyTorch's order; the views follow every change."""
+        return MappingProxyType(self._views)
+
+    def state_dict(self) -> dict[str, Array]:
+        """Copies of the parameters, in PyTorch's names, shapes and order.
+
+        Returns
+        -------
+        dict of str to ndarray
+        """
+        return {name: array.copy() for name, array in self._arrays.items()}
+
+    @contextmanager
+    def writable(self) -> Iterator[dict[str, Array]]:
+        """Open the parameters for changes in place.
+
+        Yields
+        ------
+        dict of str to ndarray
+            Name -> writable view. After the block the views are read-only again.
+
+        Examples
+        --------
+        >>> import rnnext
+        >>> layer = rnnext.GRU(3, 4, rng=0)
+        >>> with layer.writable() as p:
+        ...     p["bias_ih_l0"][:] = 0
+        >>> float(abs(layer.parameters["bias_ih_l0"]).max())
+        0.0
+        """
+        with self._lock:
+            self._open += 1
+            self._packed = None
+        # Views of this block alone hang on a handle of their own, so that a view of a
+        # view that outlives the block can be told by the handle's references.
+        handles = {
+            name: np.frombuffer(memoryview(array).cast("B"), self.dtype)
+            for name, array in self._arrays.items()
+        }
+        views = {
+            name: handle.reshape(self._arrays[name].shape)
+            for name, handle in handles.items()
+        }
+        try:
+            yield _InPlace(views)
+        finally:
+            with self._lock:
+                self._open -= 1
+                self._packed = None
+                for name, view in views.items():
+                    view.flags.writeable = False
+                    handle = handles[name]
+                    # Ours: `handles`, `handle`, the view, the argument of the count.
+                    if sys.getrefcount(handle) > 4:
+                        self._arrays[name] = self._arrays[name].copy()
+                        self._expose(name)
+
+    def assign(self, **arrays: Array) -> None:
+        """Replace the values of some parameters.
+
+        Parameters
+        ----------
+        **arrays : array_like
+            Name = values, converted to the layer's dtype.
+
+        Raises
+        ------
+        ValueError
+            If a name or a shape is wrong; all of them are named, and nothing changes.
+        TypeError
+            If values are not real numbers.
+        """
+        self._set(arrays, "assign")
+
+    def load_state_dict(self, state_dict: Mapping[str, Array]) -> None:
+        """Replace all parameters.
+
+        Parameters
+        ----------
+        state_dict : mapping of str to array_like
+            Exactly the names of `parameters`; converted to the layer's dtype. What
+            PyTorch calls `state_dict` fits after ``{k: v.numpy() for k, v in ...}``.
+
+        Raises
+        ------
+        ValueError
+            If names are missing or unknown or shapes are wrong; all of them are named,
+            and nothing changes.
+        TypeError
+            If it is no mapping, or values are not real numbers.
+        """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(
+                "state_dict: expected a mapping of names to arrays, got "
+                f"{type(state_dict).__name__}"
+            )
+        missing = [name for name in self._arrays if name not in state_dict]
+        self._set(state_dict, "load_state_dict", missing)
+
+    def _set(
+        self, arrays: Mapping[str, object], where: str, missing: list[str] | None = None
+    ) -> None:
+        faults = [f"{name} is missing" for name in missing or ()]
+        values: dict[str, Array] = {}
+        for name, value in arrays.items():
+            if name not in self._arrays:
+                faults.append(f"{name!s} is unknown")
+                continue
+            array = np.asarray(value)
+            if array.dtype.kind not in "fiub":
+                raise TypeError(
+                    f"{name}: expected real numbers, got dtype {array.dtype}"
+                )
+            expected = self._arrays[name].shape
+            if array.shape != expected:
+                wanted = describe([("", n) for n in expected])
+                faults.append(f"{name}: expected shape {wanted}, got {array.shape}")
+                continue
+            values[name] = array.astype(self.dtype)
+        if faults:
+            raise ValueError(
+                f"{where}: {'; '.join(faults)} (parameters: {', '.join(self._arrays)})"
+            )
+        with self._lock:
+            for name, array in values.items():
+                self._arrays[name][...] = array
+            self._packed = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        derived = ("_lock", "_open", "_packed", "_views")
+        return {k: v for k, v in self.__dict__.items() if k not in derived}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._start()

@@ -1,0 +1,98 @@
+"""Shapes and dtypes at the edge: messages a person can act on.
+
+Every message names the argument, what was expected (letters and numbers) and what
+came. The extension checks again, for memory safety.
+"""
+
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+Array: TypeAlias = NDArray[np.floating[Any]]
+# ("N", 4) prints as N=4, ("", 2) as 2.
+Dimension: TypeAlias = tuple[str, int]
+
+
+def describe(dimensions: Sequence[Dimension]) -> str:
+    """The expected shape in letters and numbers: ``(2, N=4, H=16)``."""
+    words = [f"{letter}={n}" if letter else str(n) for letter, n in dimensions]
+    return f"({', '.join(words)}{',' if len(words) == 1 else ''})"
+
+
+def float_array(name: str, value: object, dtype: np.dtype[Any]) -> Array:
+    """`value` itself if it is an array of exactly this dtype."""
+    if not isinstance(value, np.ndarray):
+        raise TypeError(
+            f"{name}: expected an array of dtype {dtype}, got {type(value).__name__};"
+            f" write np.asarray({name}, dtype=np.{dtype})"
+        )
+    if value.dtype != dtype:
+        raise TypeError(
+            f"{name}: expected dtype {dtype}, got {value.dtype};"
+            f" write {name}.astype(np.{dtype})"
+        )
+    return np.asarray(value)
+
+
+def shaped_array(
+    name: str, value: object, dtype: np.dtype[Any], dimensions: Sequence[Dimension]
+) -> Array:
+    """`value` as a C-contiguous, aligned array; itself where it is one."""
+    array = float_array(name, value, dtype)
+    if array.shape != tuple(n for _, n in dimensions):
+        raise ValueError(
+            f"{name}: expected shape {describe(dimensions)}, got {array.shape}"
+        )
+    return contiguous(array)
+
+
+def contiguous(array: Array) -> Array:
+    if array.flags.c_contiguous and array.flags.aligned:
+        return array
+    return array.copy(order="C")
+
+
+def positive_integer(name: str, value: object) -> int:
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise TypeError(f"{name}: expected an integer, got {type(value).__name__}")
+    if value < 1:
+        raise ValueError(f"{name}: expected 1 or more, got {value}")
+    return int(value)
+
+
+def boolean(name: str, value: object) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}: expected True or False, got {type(value).__name__}")
+    return bool(value)
+
+
+def probability(name: str, value: object) -> float:
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name}: expected a number from 0 to 1, got {value}")
+    return float(value)
+
+
+def float_dtype(value: DTypeLike) -> np.dtype[Any]:
+    try:
+        dtype = np.dtype(value)
+    except TypeError:
+        raise TypeError(f"dtype: expected float32 or float64, got {value!r}") from None
+    if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise TypeError(f"dtype: expected float32 or float64, got {dtype}")
+    return dtype
+
+
+def generator(name: str, value: object) -> np.random.Generator:
+    """`value` normalised by `np.random.default_rng` (SPEC 7)."""
+    try:
+        return np.random.default_rng(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"{name}: expected None, an integer, a Generator or what"
+            f" np.random.default_rng takes, got {value!r}"
+        ) from None

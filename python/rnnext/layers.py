@@ -1,0 +1,274 @@
+"""RNN, LSTM and GRU the way PyTorch users think of them.
+
+Positional arguments, parameter names, shapes, order and initial distribution are
+PyTorch's: every parameter from U(-1/sqrt(H), 1/sqrt(H)).
+"""
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ._recurrent import Recurrent
+from ._validation import Array, boolean, positive_integer
+
+
+class RNN(Recurrent[Array]):
+    """Elman network: ``h_t = f(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh)`` [1]_.
+
+    Parameters
+    ----------
+    input_size : int
+        I, numbers in an input vector.
+    hidden_size : int
+        H, numbers in a hidden state.
+    num_layers : int, default 1
+        L; every layer after the first takes the output of the one below.
+    nonlinearity : {"tanh", "relu"}, default "tanh"
+        f.
+    bias : bool, default True
+        Whether there are b_ih and b_hh.
+    batch_first : bool, default False
+        Whether sequences are (N, T, features) instead of (T, N, features).
+    dropout : float, default 0
+        Probability that an output of a layer but the last is dropped in training.
+    bidirectional : bool, default False
+        Whether a second direction (D = 2) runs from the end.
+    dtype : {float32, float64}, keyword, default float32
+        Of parameters, inputs and outputs.
+    rng : None, int or numpy.random.Generator, keyword, optional
+        Of the initial parameters, and then of dropout.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or value.
+
+    References
+    ----------
+    .. [1] Elman, "Finding structure in time", Cognitive Science 14(2), 1990.
+
+    Examples
+    --------
+    >>> import numpy as np, rnnext
+    >>> rnn = rnnext.RNN(3, 4, num_layers=2, rng=0)
+    >>> y, h_n = rnn(np.zeros((5, 2, 3), np.float32))
+    >>> y.shape, h_n.shape
+    ((5, 2, 4), (2, 2, 4))
+    """
+
+    _gates = 1
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        dtype: DTypeLike = np.float32,
+        rng: object = None,
+    ) -> None:
+        self.nonlinearity = checked_nonlinearity(nonlinearity)
+        super().__init__(
+            f"rnn_{nonlinearity}",
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            dtype,
+            rng,
+        )
+
+    def _differences(self) -> list[str]:
+        words = [] if self.nonlinearity == "tanh" else ["nonlinearity='relu'"]
+        return words + super()._differences()
+
+
+class LSTM(Recurrent[tuple[Array, Array]]):
+    """Long short-term memory [1]_ [2]_.
+
+    ``i, f, o = sigmoid(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh)``, ``g = tanh(...)``,
+    ``c_t = f c_{t-1} + i g``, ``h_t = o tanh(c_t)``; gates in the order i, f, g, o. The
+    state is a tuple ``(h, c)``.
+
+    Parameters
+    ----------
+    input_size : int
+        I, numbers in an input vector.
+    hidden_size : int
+        H, numbers in a hidden state.
+    num_layers : int, default 1
+        L; every layer after the first takes the output of the one below.
+    bias : bool, default True
+        Whether there are b_ih and b_hh.
+    batch_first : bool, default False
+        Whether sequences are (N, T, features) instead of (T, N, features).
+    dropout : float, default 0
+        Probability that an output of a layer but the last is dropped in training.
+    bidirectional : bool, default False
+        Whether a second direction (D = 2) runs from the end.
+    proj_size : int, default 0
+        PyTorch's projection; only 0 so far.
+    dtype : {float32, float64}, keyword, default float32
+        Of parameters, inputs and outputs.
+    rng : None, int or numpy.random.Generator, keyword, optional
+        Of the initial parameters, and then of dropout.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or value.
+    NotImplementedError
+        If `proj_size` is not 0.
+
+    References
+    ----------
+    .. [1] Hochreiter & Schmidhuber, "Long short-term memory", Neural Computation 9(8),
+       1997.
+    .. [2] Gers, Schmidhuber & Cummins, "Learning to forget", Neural Computation 12(10),
+       2000.
+
+    Examples
+    --------
+    >>> import numpy as np, rnnext
+    >>> lstm = rnnext.LSTM(3, 4, rng=0)
+    >>> x = np.ones((5, 2, 3), np.float32)
+    >>> y, (h_n, c_n), cache = lstm.forward(x)
+    >>> grads = lstm.backward(cache, np.ones_like(y))
+    >>> grads.x.shape, grads.parameters["weight_ih_l0"].shape
+    ((5, 2, 3), (16, 3))
+    """
+
+    _gates = 4
+    _has_c = True
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        *,
+        dtype: DTypeLike = np.float32,
+        rng: object = None,
+    ) -> None:
+        if proj_size != 0:
+            positive_integer("proj_size", proj_size)
+            raise NotImplementedError("proj_size: only 0 so far")
+        self.proj_size = 0
+        super().__init__(
+            "lstm",
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            dtype,
+            rng,
+        )
+
+
+class GRU(Recurrent[Array]):
+    """Gated recurrent unit [1]_.
+
+    ``r, z = sigmoid(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh)``,
+    ``n = tanh(W_in x_t + b_in + r (W_hn h_{t-1} + b_hn))``,
+    ``h_t = (1 - z) n + z h_{t-1}``; gates in the order r, z, n. That is the form of
+    PyTorch and cuDNN; with ``reset_after=False`` it is the paper's, the course's and
+    ONNX's default: ``n = tanh(W_in x_t + b_in + W_hn (r h_{t-1}) + b_hn)``.
+
+    Parameters
+    ----------
+    input_size : int
+        I, numbers in an input vector.
+    hidden_size : int
+        H, numbers in a hidden state.
+    num_layers : int, default 1
+        L; every layer after the first takes the output of the one below.
+    bias : bool, default True
+        Whether there are b_ih and b_hh.
+    batch_first : bool, default False
+        Whether sequences are (N, T, features) instead of (T, N, features).
+    dropout : float, default 0
+        Probability that an output of a layer but the last is dropped in training.
+    bidirectional : bool, default False
+        Whether a second direction (D = 2) runs from the end.
+    reset_after : bool, keyword, default True
+        Whether r multiplies the recurrent product or the state that goes into it.
+    dtype : {float32, float64}, keyword, default float32
+        Of parameters, inputs and outputs.
+    rng : None, int or numpy.random.Generator, keyword, optional
+        Of the initial parameters, and then of dropout.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or value.
+
+    References
+    ----------
+    .. [1] Cho et al., "Learning phrase representations using RNN encoder-decoder for
+       statistical machine translation", EMNLP 2014.
+
+    Examples
+    --------
+    >>> import numpy as np, rnnext
+    >>> gru = rnnext.GRU(3, 4, bidirectional=True, rng=0)
+    >>> y, h_n = gru(np.zeros((5, 2, 3), np.float32))
+    >>> y.shape, h_n.shape
+    ((5, 2, 8), (2, 2, 4))
+    """
+
+    _gates = 3
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        reset_after: bool = True,
+        dtype: DTypeLike = np.float32,
+        rng: object = None,
+    ) -> None:
+        self.reset_after = boolean("reset_after", reset_after)
+        super().__init__(
+            "gru" if self.reset_after else "gru_reset_before",
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            dtype,
+            rng,
+        )
+
+    def _differences(self) -> list[str]:
+        words = super()._differences()
+        return words if self.reset_after else [*words, "reset_after=False"]
+
+
+def checked_nonlinearity(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"nonlinearity: expected a string, got {type(value).__name__}")
+    if value not in ("tanh", "relu"):
+        raise ValueError(f"nonlinearity: expected 'tanh' or 'relu', got {value!r}")
+    return value
