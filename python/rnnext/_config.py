@@ -1,10 +1,12 @@
 """Threads, and what this installation is."""
 
 import os
-from numbers import Integral
 from typing import Any
 
 from . import _core
+from ._validation import positive_integer
+
+_MOST_THREADS = 1024
 
 
 def set_num_threads(n: int) -> None:
@@ -35,11 +37,7 @@ def set_num_threads(n: int) -> None:
     1
     >>> rnnext.set_num_threads(before)
     """
-    if not isinstance(n, Integral) or isinstance(n, bool):
-        raise TypeError(f"n: expected an integer, got {type(n).__name__}")
-    if not 1 <= n <= 1024:
-        raise ValueError(f"n: expected 1 to 1024 threads, got {n}")
-    _core.set_num_threads(int(n))
+    _core.set_num_threads(positive_integer("n", n, _MOST_THREADS))
 
 
 def get_num_threads() -> int:
@@ -90,8 +88,10 @@ def _threads_from_environment() -> None:
     text = os.environ.get("RNNEXT_NUM_THREADS", "").strip()
     if not text:
         return
-    if not text.isdecimal() or not 1 <= int(text) <= 1024:
-        raise ImportError(f"RNNEXT_NUM_THREADS: expected 1 to 1024, got {text!r}")
+    if not text.isdecimal() or not 1 <= int(text) <= _MOST_THREADS:
+        raise ImportError(
+            f"RNNEXT_NUM_THREADS: expected 1 to {_MOST_THREADS}, got {text!r}"
+        )
     _core.set_num_threads(int(text))
 
 

@@ -112,7 +112,7 @@ class Parametrised:
         # Views of this block alone hang on a handle of their own, so that a view of a
         # view that outlives the block can be told by the handle's references.
         handles = {
-            name: np.frombuffer(memoryview(array).cast("B"), self.dtype)
+            name: np.frombuffer(array.data.cast("B"), self.dtype)
             for name, array in self._arrays.items()
         }
         views = {

@@ -73,17 +73,19 @@ class Recurrent(Parametrised, Generic[S]):
         ends = ("", "_reverse")[: self._directions]
         return [f"_l{layer}{end}" for layer in range(self.num_layers) for end in ends]
 
+    def _kinds(self) -> tuple[str, ...]:
+        weights = ("weight_ih", "weight_hh")
+        return (*weights, "bias_ih", "bias_hh") if self.bias else weights
+
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         rows = self._gates * self.hidden_size
         shapes: dict[str, tuple[int, ...]] = {}
         for i, suffix in enumerate(self._suffixes()):
             first = i < self._directions
             columns = self.input_size if first else self._directions * self.hidden_size
-            shapes[f"weight_ih{suffix}"] = (rows, columns)
-            shapes[f"weight_hh{suffix}"] = (rows, self.hidden_size)
-            if self.bias:
-                shapes[f"bias_ih{suffix}"] = (rows,)
-                shapes[f"bias_hh{suffix}"] = (rows,)
+            all_shapes = ((rows, columns), (rows, self.hidden_size), (rows,), (rows,))
+            for kind, shape in zip(self._kinds(), all_shapes, strict=False):
+                shapes[f"{kind}{suffix}"] = shape
         return shapes
 
     def _pack(self, backward: bool) -> list[_core.Weights]:
@@ -210,7 +212,7 @@ class Recurrent(Parametrised, Generic[S]):
     def forward(
         self, x: Array, state: S | None = None, *, rng: object = None
     ) -> tuple[Array, S, Cache]:
-        """Training: the same numbers as a call (dropout aside), and what backward needs.
+        """Training: the numbers of a call (dropout aside), and what backward needs.
 
         Parameters
         ----------
@@ -317,13 +319,10 @@ class Recurrent(Parametrised, Generic[S]):
             cache._masks,
             boolean("need_x", need_x),
         )
-        kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[
-            : 4 if self.bias else 2
-        ]
         parameters = {
             f"{kind}{suffix}": array
             for suffix, arrays in zip(self._suffixes(), gradients, strict=True)
-            for kind, array in zip(kinds, arrays, strict=False)
+            for kind, array in zip(self._kinds(), arrays, strict=False)
         }
         return Gradients(
             None if dx is None else self._users_layout(dx, batched),
@@ -343,8 +342,8 @@ class Recurrent(Parametrised, Generic[S]):
         count = self.num_layers * self._directions
         if theirs != ours or len(cache._weights) != count or x.dtype != self.dtype:
             raise ValueError(
-                f"cache: expected one of this layer, {ours} in {self.dtype} with {count}"
-                f" layers and directions, got {theirs} in {x.dtype} with "
+                f"cache: expected one of this layer, {ours} in {self.dtype} with "
+                f"{count} layers and directions, got {theirs} in {x.dtype} with "
                 f"{len(cache._weights)}"
             )
 
@@ -394,7 +393,7 @@ class Recurrent(Parametrised, Generic[S]):
             )
         return Stream(self, positive_integer("batch_size", batch_size), state)
 
-    # ---- how it looks -----------------------------------------------------------------
+    # ---- how it looks --------------------------------------------------------------
 
     def _differences(self) -> list[str]:
         """Options that are not at their defaults, as they would be written."""

@@ -5,7 +5,6 @@ came. The extension checks again, for memory safety.
 """
 
 from collections.abc import Sequence
-from numbers import Integral, Real
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -55,11 +54,12 @@ def contiguous(array: Array) -> Array:
     return array.copy(order="C")
 
 
-def positive_integer(name: str, value: object) -> int:
-    if not isinstance(value, Integral) or isinstance(value, bool):
+def positive_integer(name: str, value: object, most: int | None = None) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name}: expected an integer, got {type(value).__name__}")
-    if value < 1:
-        raise ValueError(f"{name}: expected 1 or more, got {value}")
+    if value < 1 or (most is not None and value > most):
+        expected = "1 or more" if most is None else f"1 to {most}"
+        raise ValueError(f"{name}: expected {expected}, got {value}")
     return int(value)
 
 
@@ -70,7 +70,8 @@ def boolean(name: str, value: object) -> bool:
 
 
 def probability(name: str, value: object) -> float:
-    if not isinstance(value, Real) or isinstance(value, bool):
+    number = (int, float, np.integer, np.floating)
+    if isinstance(value, bool) or not isinstance(value, number):
         raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
     if not 0 <= value <= 1:
         raise ValueError(f"{name}: expected a number from 0 to 1, got {value}")
