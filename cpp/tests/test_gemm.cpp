@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The products on small integers, where every sum is exact: all tails, strides and
+// blocks of K must give equality with three naive loops.
+#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+#include <doctest/doctest.h>
+
+#include <random>
+#include <string>
+#include <vector>
+
+#include "dispatch.hpp"
+#include "weights.hpp"
+
+namespace rnnext {
+
+namespace {
+
+template <class T> std::vector<T> integers(index n, unsigned seed) {
+    std::mt19937 random(seed);
+    std::vector<T> v(std::size_t(n), T(0));
+    for (T& x : v) x = T(int(random() % 7) - 3);
+    return v;
+}
+
+const std::vector<index> rows_tried = {1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 25};
+const std::vector<index> units_tried = {1, 3, 4, 7, 8, 9, 16, 17, 31, 33, 65};
+const std::vector<index> k_tried = {1, 2, 127, 128, 129, 260};
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("product_exact: c0 + A B", T, float, double) {
+    for (const std::string& name : available_isas()) {
+        select_isa(name);
+        CAPTURE(name);
+        const Kernels<T>& kernel = kernels<T>();
+        for (const index rows : rows_tried)
+            for (const index units : units_tried)
+                for (const index k : k_tried) {
+                    CAPTURE(rows);
+                    CAPTURE(units);
+                    CAPTURE(k);
+                    const index a_row = k + 3, c_row = units + 2;
+                    const auto a = integers<T>(rows * a_row, 1);
+                    const auto b = integers<T>(k * units, 2);
+                    const auto c0 = integers<T>(units, 3);
+                    const auto packed = pack_matrix(kernel, k, units, b.data(), units, 1);
+                    std::vector<T> c(std::size_t(rows * c_row), T(99));
+                    const index width = 2 * kernel.lanes;
+                    kernel.product_exact(a.data(), a_row, rows, packed.panels,
+                                         {0, (units + width - 1) / width}, c0.data(),
+                                         c.data(), c_row);
+                    bool equal = true;
+                    for (index m = 0; m < rows; ++m) {
+                        for (index j = 0; j < units; ++j) {
+                            T sum = c0[std::size_t(j)];
+                            for (index i = 0; i < k; ++i)
+                                sum += a[std::size_t(m * a_row + i)] *
+                                       b[std::size_t(i * units + j)];
+                            equal = equal && c[std::size_t(m * c_row + j)] == sum;
+                        }
+                        for (index j = units; j < c_row; ++j)
+                            equal = equal && c[std::size_t(m * c_row + j)] == 99;
+                    }
+                    REQUIRE(equal);
+                }
+    }
+}
+
+TEST_CASE_TEMPLATE("gradient and column_sums: C += A^T B, sums += A^T 1", T, float, double) {
+    for (const std::string& name : available_isas()) {
+        select_isa(name);
+        CAPTURE(name);
+        const Kernels<T>& kernel = kernels<T>();
+        std::vector<T> scratch(std::size_t(128 * kernel.row_tile));
+        for (const index m : rows_tried)
+            for (const index units : units_tried)
+                for (const index k : k_tried) {
+                    CAPTURE(m);
+                    CAPTURE(units);
+                    CAPTURE(k);
+                    const index a_row = m + 5;
+                    const auto a = integers<T>(k * a_row, 1);
+                    const auto b = integers<T>(k * units, 2);
+                    const auto packed = pack_matrix(kernel, k, units, b.data(), units, 1);
+                    const auto before = integers<T>((m + 2) * units, 4);
+                    auto c = before;
+                    std::vector<T> sums(std::size_t(m + 2), T(5));
+                    const Range range{1, m + 1};  // not from the first column
+                    kernel.gradient(a.data(), a_row, range, packed.panels, c.data(), units,
+                                    scratch.data());
+                    kernel.column_sums(a.data(), a_row, k, range, sums.data());
+                    bool equal = true;
+                    for (index row = 0; row < m + 2; ++row) {
+                        const bool inside = row >= range.begin && row < range.end;
+                        T sum = 5;
+                        for (index i = 0; i < k && inside; ++i)
+                            sum += a[std::size_t(i * a_row + row)];
+                        equal = equal && sums[std::size_t(row)] == sum;
+                        for (index j = 0; j < units; ++j) {
+                            T value = before[std::size_t(row * units + j)];
+                            for (index i = 0; i < k && inside; ++i)
+                                value += a[std::size_t(i * a_row + row)] *
+                                         b[std::size_t(i * units + j)];
+                            equal = equal && c[std::size_t(row * units + j)] == value;
+                        }
+                    }
+                    REQUIRE(equal);
+                }
+    }
+}
+
+TEST_CASE("sizes that overflow are refused") {
+    CHECK_THROWS_AS(elements<double>({index(1) << 40, index(1) << 40}), std::bad_alloc);
+    CHECK_THROWS_AS(elements<double>({index(1) << 61}), std::bad_alloc);
+    CHECK(elements<float>({3, 0, 5}) == 0);
+}
+
+}  // namespace rnnext

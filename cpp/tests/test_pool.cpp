@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The pool: every thread of a job runs once, barriers order, nested and concurrent jobs
+// end, a fork starts anew.
+#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+#include <doctest/doctest.h>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "pool.hpp"
+
+namespace rnnext {
+
+namespace {
+
+// Runs a job of `threads` and says whether each part ran exactly once.
+bool runs_all(int threads) {
+    std::vector<std::atomic<int>> ran(static_cast<std::size_t>(threads));
+    std::atomic<int> team_size{0};
+    run_parallel(threads, [&](const Team& team) {
+        ++ran[std::size_t(team.thread)];
+        team_size = team.threads;
+    });
+    for (int i = 0; i < threads; ++i)
+        if (ran[std::size_t(i)] != (i < team_size ? 1 : 0)) return false;
+    return team_size >= 1;
+}
+
+}  // namespace
+
+TEST_CASE("jobs of changing size, again and again") {
+    for (int i = 0; i < 3000; ++i) REQUIRE(runs_all(1 + i % 7));
+}
+
+TEST_CASE("sleeping workers wake") {
+    for (int i = 0; i < 5; ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        REQUIRE(runs_all(3));
+    }
+}
+
+TEST_CASE("what was written before a meeting is seen after it") {
+    constexpr int steps = 2000;
+    std::vector<int> slots(8, 0);
+    std::atomic<int> wrong{0};
+    run_parallel(4, [&](const Team& team) {
+        for (int step = 1; step <= steps; ++step) {
+            slots[std::size_t(team.thread)] = step;
+            team.wait();
+            for (int i = 0; i < team.threads; ++i)
+                if (slots[std::size_t(i)] != step) ++wrong;
+            team.wait();
+        }
+    });
+    CHECK(wrong == 0);
+}
+
+TEST_CASE("shares cover the whole in order") {
+    Barrier barrier(5);
+    for (const index n : {0, 1, 4, 5, 17, 100})
+        for (const index grain : {1, 6}) {
+            index at = 0;
+            for (int thread = 0; thread < 5; ++thread) {
+                const Range r = Team{thread, 5, barrier}.share(n, grain);
+                CHECK(r.begin == at);
+                CHECK((r.begin % grain == 0 || r.begin == n));
+                at = r.end;
+            }
+            CHECK(at == n);
+        }
+}
+
+TEST_CASE("a job inside a job, and jobs from several threads") {
+    std::atomic<int> inner{0};
+    run_parallel(2, [&](const Team&) { run_parallel(2, [&](const Team&) { ++inner; }); });
+    CHECK(inner >= 1);
+
+    std::atomic<int> failures{0};
+    std::vector<std::thread> callers;
+    for (int i = 0; i < 4; ++i)
+        callers.emplace_back([&] {
+            for (int k = 0; k < 500; ++k)
+                if (!runs_all(2)) ++failures;
+        });
+    for (std::thread& t : callers) t.join();
+    CHECK(failures == 0);
+}
+
+TEST_CASE("a forked child works") {
+    REQUIRE(runs_all(2));
+    const pid_t child = fork();
+    if (child == 0) _exit(runs_all(2) ? 0 : 1);
+    int status = 1;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
+}
+
+TEST_CASE("a stop is agreed on by all") {
+    Stop stop(Interrupt{[] { return true; }});
+    std::atomic<int> rounds{0};
+    run_parallel(2, [&](const Team& team) {
+        while (!stop.now(team)) ++rounds;
+    });
+    CHECK_THROWS_AS(stop.rethrow(), Interrupted);
+    CHECK(rounds > 0);
+}
+
+}  // namespace rnnext
