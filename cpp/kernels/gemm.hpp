@@ -186,6 +186,7 @@ template <class T>
 void product(const T* a, index a_row, index rows, const Packed<T>& b, Range blocks,
              const T* c0, index c0_row, T* c, index c_row, int first,
              int columns) noexcept {
+    if (rows == 0) return;
     index block = blocks.begin;
     while (block < blocks.end) {
         const bool wide = block_width<T>(b.units, block) == block_units<T>;

@@ -110,9 +110,8 @@ RNNEXT_INLINE V divide(V numerator, V numerator_error, V one, V z, V z_error,
     return fma(fma(-y, denominator_error, remainder), inverse(y), y);
 }
 
-// 1 / (1 + e^-x). Error: at most 1 ULP (float, all inputs), 1.1 ULP (double, sampled);
-// 1.4 without fused multiply-add;
-// the subnormal tail included. Monotone in float.
+// 1 / (1 + e^-x). Error: at most 1 ULP (float, all inputs), 1.1 ULP (double, sampled),
+// 1.4 without fused multiply-add; the subnormal tail included. Monotone in float.
 template <class V> RNNEXT_INLINE V sigmoid(V x) {
     using C = ExpConstants<ScalarOf<V>>;
     const V zero = splat_as<V>(0), one = splat_as<V>(1), magic = splat(C::magic);
@@ -132,8 +131,7 @@ template <class V> RNNEXT_INLINE V sigmoid(V x) {
 }
 
 // Error: at most 1.5 ULP (float, all inputs), 1.6 ULP (double, sampled); 1.8 and 1.9
-// without fused multiply-add. Odd,
-// tanh(x) = x for subnormal x, monotone in float.
+// without fused multiply-add. Odd, tanh(x) = x for subnormal x, monotone in float.
 template <class V> RNNEXT_INLINE V tanh(V x) {
     using C = ExpConstants<ScalarOf<V>>;
     const V half = splat_as<V>(0.5), one = splat_as<V>(1), two = splat_as<V>(2);
