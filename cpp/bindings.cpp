@@ -20,7 +20,7 @@ namespace py = pybind11;
 namespace rnnext {
 namespace {
 
-// ---- arrays --------------------------------------------------------------------------
+// ---- arrays -----------------------------------------------------------------
 
 using Shape = std::vector<index>;
 
@@ -88,7 +88,7 @@ bool is_float32(const py::handle& object) {
     return py::isinstance<py::array_t<float>>(object);
 }
 
-// ---- long work -----------------------------------------------------------------------
+// ---- long work --------------------------------------------------------------
 
 bool signal_pending() {
     const py::gil_scoped_acquire gil;
@@ -107,7 +107,7 @@ template <class F> void compute(double flops, F f) {
     }
 }
 
-// ---- weights -------------------------------------------------------------------------
+// ---- weights ----------------------------------------------------------------
 
 template <class T> using Shared = std::shared_ptr<const Weights<T>>;
 
@@ -141,7 +141,8 @@ PyWeights make_weights(CellKind kind, const py::object& w_ih, const py::object& 
     if (I < 1 || H < 1) throw py::value_error("w_ih, w_hh: expected I >= 1 and H >= 1");
     return {std::make_shared<const Weights<T>>(
         kind, I, H, data<T>(w_ih, "w_ih", {gates * H, I}),
-        data<T>(w_hh, "w_hh", {gates * H, H}), optional_data<T>(b_ih, "b_ih", {gates * H}),
+        data<T>(w_hh, "w_hh", {gates * H, H}),
+        optional_data<T>(b_ih, "b_ih", {gates * H}),
         optional_data<T>(b_hh, "b_hh", {gates * H}), backward)};
 }
 
@@ -155,8 +156,9 @@ template <class T> Stack<T> make_stack(const std::vector<PyWeights>& weights, in
     const auto& first = *stack[0];
     for (std::size_t i = 0; i < stack.size(); ++i) {
         const index I = index(i) < D ? first.input_size : D * first.hidden_size;
-        if (stack[i]->kind != first.kind || stack[i]->hidden_size != first.hidden_size ||
-            stack[i]->input_size != I || &stack[i]->kernels != &first.kernels)
+        if (stack[i]->kind != first.kind ||
+            stack[i]->hidden_size != first.hidden_size || stack[i]->input_size != I ||
+            &stack[i]->kernels != &first.kernels)
             throw py::value_error("weights: layers do not fit each other");
     }
     return stack;
@@ -171,7 +173,8 @@ template <class T> double stack_flops(const Stack<T>& stack, index T_, index N) 
 
 // Factors of the outputs of all layers but the last.
 template <class T>
-std::vector<const T*> mask_pointers(const py::object& masks, index L, const Shape& shape) {
+std::vector<const T*> mask_pointers(const py::object& masks, index L,
+                                    const Shape& shape) {
     std::vector<const T*> pointers;
     if (masks.is_none()) return pointers;
     const auto list = py::cast<py::sequence>(masks);
@@ -181,12 +184,12 @@ std::vector<const T*> mask_pointers(const py::object& masks, index L, const Shap
     return pointers;
 }
 
-// ---- calls ---------------------------------------------------------------------------
+// ---- calls ------------------------------------------------------------------
 
 template <class T>
-py::tuple forward_call(const std::vector<PyWeights>& weights, index D, const py::object& x,
-                       const py::object& h_0, const py::object& c_0,
-                       const py::object& masks, bool training) {
+py::tuple forward_call(const std::vector<PyWeights>& weights, index D,
+                       const py::object& x, const py::object& h_0,
+                       const py::object& c_0, const py::object& masks, bool training) {
     const Stack<T> stack = make_stack<T>(weights, D);
     const Weights<T>& w = *stack[0];
     const bool has_c = w.traits.has_c;
@@ -194,11 +197,11 @@ py::tuple forward_call(const std::vector<PyWeights>& weights, index D, const py:
     const index T_ = given[0], N = given[1], H = w.hidden_size;
     const index LD = index(stack.size()), L = LD / D;
 
-    NetworkForward<T> call{stack, D, T_, N, data<T>(x, "x", {T_, N, w.input_size}),
-                           optional_data<T>(h_0, "h_0", {LD, N, H}),
-                           has_c ? optional_data<T>(c_0, "c_0", {LD, N, H}) : nullptr,
-                           mask_pointers<T>(masks, L, {T_, N, D * H}),
-                           nullptr, nullptr, nullptr, {}, {}};
+    NetworkForward<T> call{stack, D, T_, N};
+    call.x = data<T>(x, "x", {T_, N, w.input_size});
+    call.h_0 = optional_data<T>(h_0, "h_0", {LD, N, H});
+    if (has_c) call.c_0 = optional_data<T>(c_0, "c_0", {LD, N, H});
+    call.masks = mask_pointers<T>(masks, L, {T_, N, D * H});
     auto y = empty<T>({T_, N, D * H}), h_n = empty<T>({LD, N, H});
     py::object c_n = py::none(), saved = py::none();
     call.y = y.mutable_data();
@@ -227,7 +230,7 @@ py::tuple forward_call(const std::vector<PyWeights>& weights, index D, const py:
             }
             if (l < L - 1) {
                 auto next = empty<T>({T_, N, D * H});
-                call.inputs.push_back(next.mutable_data());
+                call.outputs.push_back(next.mutable_data());
                 input = next;
             }
         }
@@ -250,9 +253,7 @@ py::tuple backward_call(const std::vector<PyWeights>& weights, index D,
     if (index(py::len(saved)) != LD)
         throw py::value_error("saved: expected one entry per layer and direction");
 
-    index T_ = 0, N = 0;
-    NetworkBackward<T> call{stack, D, 0, 0, {}, {}, {}, nullptr, nullptr, nullptr, nullptr,
-                            nullptr, nullptr, nullptr, {}};
+    NetworkBackward<T> call{stack, D, 0, 0};
     for (index i = 0; i < LD; ++i) {
         if (!stack[std::size_t(i)]->has_backward)
             throw py::value_error("weights: packed without what backward needs");
@@ -261,10 +262,10 @@ py::tuple backward_call(const std::vector<PyWeights>& weights, index D,
             throw py::value_error("saved: expected (x, h, c, gates) in every entry");
         if (i == 0) {
             const Shape shape = shape_of(entry[0], "saved x", 3);
-            T_ = shape[0];
-            N = shape[1];
+            call.T_ = shape[0];
+            call.N = shape[1];
         }
-        const index I = stack[std::size_t(i)]->input_size;
+        const index T_ = call.T_, N = call.N, I = stack[std::size_t(i)]->input_size;
         const T* const x = data<T>(entry[0], "saved x", {T_, N, I});
         if (i % D == 0) call.inputs.push_back(x);
         call.caches.push_back(
@@ -272,8 +273,7 @@ py::tuple backward_call(const std::vector<PyWeights>& weights, index D,
              has_c ? data<T>(entry[2], "saved c", {T_ + 1, N, H}) : nullptr,
              data<T>(entry[3], "saved gates", {T_, N, w.traits.saved, H})});
     }
-    call.T_ = T_;
-    call.N = N;
+    const index T_ = call.T_, N = call.N;
     call.masks = mask_pointers<T>(masks, L, {T_, N, D * H});
     call.dy = optional_data<T>(dy, "dy", {T_, N, D * H});
     call.dh_n = optional_data<T>(dh_n, "dh_n", {LD, N, H});
@@ -309,7 +309,7 @@ py::tuple backward_call(const std::vector<PyWeights>& weights, index D,
     return py::make_tuple(dx, dh_0, dc_0, gradients);
 }
 
-// ---- the stepper ---------------------------------------------------------------------
+// ---- the stepper ------------------------------------------------------------
 
 template <class T> class PyStepperOf {
   public:
@@ -365,7 +365,8 @@ template <class T> class PyStepperOf {
 
 // Either dtype behind one Python class.
 struct PyStepper {
-    std::variant<std::unique_ptr<PyStepperOf<float>>, std::unique_ptr<PyStepperOf<double>>>
+    std::variant<std::unique_ptr<PyStepperOf<float>>,
+                 std::unique_ptr<PyStepperOf<double>>>
         held;
 
     PyStepper(const std::vector<PyWeights>& weights, index N) {
@@ -373,15 +374,14 @@ struct PyStepper {
         if (N < 0) throw py::value_error("batch_size: expected 0 or more");
         if (std::holds_alternative<Shared<float>>(weights[0].held))
             held = std::make_unique<PyStepperOf<float>>(weights, N);
-        else
-            held = std::make_unique<PyStepperOf<double>>(weights, N);
+        else held = std::make_unique<PyStepperOf<double>>(weights, N);
     }
     template <class F> auto visit(F f) {
         return std::visit([&](auto& s) { return f(*s); }, held);
     }
 };
 
-// ---- dense and elementwise -------------------------------------------------------------
+// ---- dense and elementwise --------------------------------------------------
 
 template <class T>
 py::object linear_call(const py::object& x, const py::object& w, const py::object& b) {
@@ -433,7 +433,7 @@ void use_threads(int n) {
 }
 
 // Calls f<float> or f<double> by the dtype of `object` (float64 reports what is wrong).
-#define RNNEXT_BY_DTYPE(object, f, ...) \
+#define RNNEXT_BY_DTYPE(object, f, ...)                                                \
     (is_float32(object) ? f<float>(__VA_ARGS__) : f<double>(__VA_ARGS__))
 
 void register_all(py::module_& m) {
@@ -455,21 +455,21 @@ void register_all(py::module_& m) {
              }),
              py::arg("cell"), py::arg("w_ih"), py::arg("w_hh"), py::arg("b_ih"),
              py::arg("b_hh"), py::arg("backward"))
-        .def_property_readonly(
-            "cell",
-            [](const PyWeights& p) {
-                return p.visit([](const auto& w) { return w.traits.name; });
-            })
-        .def_property_readonly(
-            "input_size",
-            [](const PyWeights& p) {
-                return p.visit([](const auto& w) { return w.input_size; });
-            })
-        .def_property_readonly(
-            "hidden_size",
-            [](const PyWeights& p) {
-                return p.visit([](const auto& w) { return w.hidden_size; });
-            })
+        .def_property_readonly("cell",
+                               [](const PyWeights& p) {
+                                   return p.visit(
+                                       [](const auto& w) { return w.traits.name; });
+                               })
+        .def_property_readonly("input_size",
+                               [](const PyWeights& p) {
+                                   return p.visit(
+                                       [](const auto& w) { return w.input_size; });
+                               })
+        .def_property_readonly("hidden_size",
+                               [](const PyWeights& p) {
+                                   return p.visit(
+                                       [](const auto& w) { return w.hidden_size; });
+                               })
         .def_property_readonly("has_backward", [](const PyWeights& p) {
             return p.visit([](const auto& w) { return w.has_backward; });
         });
@@ -479,8 +479,8 @@ void register_all(py::module_& m) {
         [](const std::vector<PyWeights>& weights, index directions, const py::object& x,
            const py::object& h_0, const py::object& c_0, const py::object& masks,
            bool training) {
-            return RNNEXT_BY_DTYPE(x, forward_call, weights, directions, x, h_0, c_0, masks,
-                                   training);
+            return RNNEXT_BY_DTYPE(x, forward_call, weights, directions, x, h_0, c_0,
+                                   masks, training);
         },
         py::arg("weights"), py::arg("directions"), py::arg("x"), py::arg("h_0"),
         py::arg("c_0"), py::arg("masks"), py::arg("training"));
@@ -490,10 +490,10 @@ void register_all(py::module_& m) {
            const py::sequence& saved, const py::object& dy, const py::object& dh_n,
            const py::object& dc_n, const py::object& dc, const py::object& masks,
            bool need_x) {
-            const bool single =
-                !weights.empty() && std::holds_alternative<Shared<float>>(weights[0].held);
-            return single ? backward_call<float>(weights, directions, saved, dy, dh_n, dc_n,
-                                                 dc, masks, need_x)
+            const bool single = !weights.empty() &&
+                                std::holds_alternative<Shared<float>>(weights[0].held);
+            return single ? backward_call<float>(weights, directions, saved, dy, dh_n,
+                                                 dc_n, dc, masks, need_x)
                           : backward_call<double>(weights, directions, saved, dy, dh_n,
                                                   dc_n, dc, masks, need_x);
         },
@@ -516,8 +516,9 @@ void register_all(py::module_& m) {
                 p.visit([&](auto& s) { s.set_weights(weights); });
             },
             py::arg("weights"))
-        .def("get_state",
-             [](PyStepper& p) { return p.visit([](auto& s) { return s.get_state(); }); })
+        .def(
+            "get_state",
+            [](PyStepper& p) { return p.visit([](auto& s) { return s.get_state(); }); })
         .def(
             "set_state",
             [](PyStepper& p, const py::object& h, const py::object& c) {

@@ -17,15 +17,16 @@ void linear(const T* x, index M, index K, const T* w, index O, const T* b, T* y)
     if (b) std::copy_n(b, O, bias);
     else std::fill_n(bias, O, T(0));
     const Range blocks{0, (O + 2 * k.lanes - 1) / (2 * k.lanes)};
-    run_parallel(threads_for(2.0 * double(M) * double(K) * double(O)),
-                 [&](const Team& team) {
-                     const Range rows = team.share(M, k.row_tile);
-                     k.product_exact(x + rows.begin * K, K, rows.end - rows.begin,
-                                     packed.panels, blocks, bias, y + rows.begin * O, O);
-                 });
+    run_parallel(
+        threads_for(2.0 * double(M) * double(K) * double(O)), [&](const Team& team) {
+            const Range rows = team.share(M, k.row_tile);
+            k.product_exact(x + rows.begin * K, K, rows.end - rows.begin, packed.panels,
+                            blocks, bias, y + rows.begin * O, O);
+        });
 }
 
-template <class T> void matmul_tn(const T* a, index K, index M, const T* b, index O, T* y) {
+template <class T>
+void matmul_tn(const T* a, index K, index M, const T* b, index O, T* y) {
     const Kernels<T>& k = kernels<T>();
     const PackedMatrix<T> packed = pack_matrix(k, K, O, b, O, 1);
     const int threads = threads_for(2.0 * double(M) * double(K) * double(O));
@@ -55,7 +56,8 @@ template <class T> void softmax(const T* x, index M, index O, T* y) {
     }
 }
 
-template void linear(const float*, index, index, const float*, index, const float*, float*);
+template void linear(const float*, index, index, const float*, index, const float*,
+                     float*);
 template void linear(const double*, index, index, const double*, index, const double*,
                      double*);
 template void matmul_tn(const float*, index, index, const float*, index, float*);

@@ -14,7 +14,8 @@ template <class T>
 void linear(const T* x, index M, index K, const T* w, index O, const T* b, T* y);
 
 // y [M, O] = a^T b; a [K, M], b [K, O].
-template <class T> void matmul_tn(const T* a, index K, index M, const T* b, index O, T* y);
+template <class T>
+void matmul_tn(const T* a, index K, index M, const T* b, index O, T* y);
 
 // Each row of x [M, O], with its own maximum taken off first.
 template <class T> void softmax(const T* x, index M, index O, T* y);

@@ -7,11 +7,19 @@
 namespace rnnext {
 
 #if defined(__x86_64__)
-namespace avx512 { extern const KernelSet kernels; }
-namespace avx2 { extern const KernelSet kernels; }
-namespace baseline { extern const KernelSet kernels; }
+namespace avx512 {
+extern const KernelSet kernels;
+}
+namespace avx2 {
+extern const KernelSet kernels;
+}
+namespace baseline {
+extern const KernelSet kernels;
+}
 #elif defined(__aarch64__)
-namespace neon { extern const KernelSet kernels; }
+namespace neon {
+extern const KernelSet kernels;
+}
 #endif
 
 namespace {
@@ -28,7 +36,8 @@ const std::vector<Isa>& isas() {
 #if defined(__x86_64__)
         {"avx512", [] { return bool(__builtin_cpu_supports("x86-64-v4")); },
          &avx512::kernels},
-        {"avx2", [] { return bool(__builtin_cpu_supports("x86-64-v3")); }, &avx2::kernels},
+        {"avx2", [] { return bool(__builtin_cpu_supports("x86-64-v3")); },
+         &avx2::kernels},
         {"baseline", [] { return true; }, &baseline::kernels},
 #elif defined(__aarch64__)
         {"neon", [] { return true; }, &neon::kernels},
@@ -71,7 +80,8 @@ void select_isa(const std::string& name) {
     for (const std::string& i : available_isas())
         choices += (choices.empty() ? "" : ", ") + i;
     throw std::invalid_argument("RNNEXT_ISA: expected one of " + choices +
-                                " (what this build and this CPU have), got '" + name + "'");
+                                " (what this build and this CPU have), got '" + name +
+                                "'");
 }
 
 template <> const Kernels<float>& kernels<float>() { return in_use().kernels->f32; }

@@ -16,7 +16,8 @@ std::vector<std::string> available_isas();
 
 const std::string& isa();
 
-// Empty: the best that this CPU runs. Throws std::invalid_argument, listing the choices.
+// Empty: the best that this CPU runs. Throws std::invalid_argument, listing the
+// choices.
 void select_isa(const std::string& name);
 
 template <class T> const Kernels<T>& kernels();

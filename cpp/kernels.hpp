@@ -70,35 +70,61 @@ template <class T> struct Packed {
 // over time. Rows are sequences of the batch.
 template <class T> struct ForwardScan {
     index steps, units;
-    Packed<T> w[2];             // recurrent weights, one per CellTraits::h
-    T* a; index a_time, a_row;  // pre-activations [steps][rows][columns in blocks], in:
-                                // input projection and biases; overwritten
-    T* h; T* c;                 // states, row stride H; read at slot s, written at s + 1
-    index slot;                 // elements from one slot to the next
-    index first_slot;           // of this chunk
-    bool ring;                  // only two slots, used in turn
-    T* y; index y_time, y_row;  // output
-    T* saved; index saved_time; // [steps][rows][saved][H], or null
-    T* operand;                 // [rows][H] scratch, for cells with a second product
+    Packed<T> w[2];  // recurrent weights, one per CellTraits::h
+
+    // Pre-activations [steps][rows][columns in blocks]: in, the input projection and
+    // the biases; overwritten.
+    T* a;
+    index a_time, a_row;
+
+    // States, row stride H; read at slot s, written at s + 1. c null without one.
+    T *h, *c;
+    index slot;        // elements from one slot to the next
+    index first_slot;  // of this chunk
+    bool ring;         // only two slots, used in turn
+
+    T* y;  // output
+    index y_time, y_row;
+
+    T* saved;  // [steps][rows][saved][H], or null
+    index saved_time;
+
+    T* operand;  // [rows][H] scratch, for cells with a second product
 };
 
 template <class T> struct BackwardScan {
     index steps, units;
-    Packed<T> w[2];                    // transposed recurrent weights: K = count * H
-    const T* h; const T* c;            // slot 0: state before the chunk's first step
+    Packed<T> w[2];  // transposed recurrent weights: K = count * H
+
+    // What forward kept: states, slot 0 before the chunk's first step, and saved
+    // values.
+    const T *h, *c;
     index slot;
-    const T* saved; index saved_time;
-    const T* dy; index dy_time, dy_row;       // or null
-    const T* dc_all; index dc_all_time;       // [steps][rows][H], or null
-    T* dh; T* dc; index d_row;         // carried gradients [rows][d_row >= padded H]
-    T* da; index da_time;              // out: [steps][rows][columns * H]
-    T* operand; index operand_time;    // out: r * h [steps][rows][H], second product only
-    T* d_operand;                      // [rows][d_row] scratch, second product only
-    const T* zeros;                    // d_row of them
+    const T* saved;
+    index saved_time;
+
+    const T* dy;  // or null
+    index dy_time, dy_row;
+    const T* dc_all;  // gradient of every c, [steps][rows][H], or null
+    index dc_all_time;
+
+    T *dh, *dc;   // carried gradients [rows][d_row]
+    index d_row;  // at least H rounded up to whole vectors
+
+    T* da;  // out: [steps][rows][columns * H]
+    index da_time;
+
+    // For cells with a second product. operand, out: r * h [steps][rows][H]; d_operand:
+    // scratch [rows][d_row]; zeros: d_row of them.
+    T* operand;
+    index operand_time;
+    T* d_operand;
+    const T* zeros;
 };
 
 template <class T> struct CellKernels {
-    void (*scan_forward)(const ForwardScan<T>&, Range rows, Range blocks, Sync) noexcept;
+    void (*scan_forward)(const ForwardScan<T>&, Range rows, Range blocks,
+                         Sync) noexcept;
     void (*scan_backward)(const BackwardScan<T>&, Range rows, Range blocks,
                           Sync) noexcept;
 };
@@ -120,8 +146,8 @@ template <class T> struct Kernels {
                     Range blocks, const T* c0, index c0_row, T* c, index c_row,
                     int first, int columns) noexcept;
 
-    // C = c0 + A B for one panel per block, one row c0 for all; c0 and the rows of C end
-    // at b.units exactly.
+    // C = c0 + A B for one panel per block, one row c0 for all; c0 and the rows of C
+    // end at b.units exactly.
     void (*product_exact)(const T* a, index a_row, index rows, const Packed<T>& b,
                           Range blocks, const T* c0, T* c, index c_row) noexcept;
 

@@ -27,7 +27,9 @@ struct Chunk {
         : first(first_), count(count_), time(reverse ? T_ - first - count : first),
           start(reverse ? count - 1 : 0), direction(reverse ? -1 : 1) {}
     // The step that computes the chunk's i-th time.
-    index step_at(index i) const { return direction > 0 ? first + i : first + count - 1 - i; }
+    index step_at(index i) const {
+        return direction > 0 ? first + i : first + count - 1 - i;
+    }
 };
 
 }  // namespace
@@ -36,7 +38,7 @@ double forward_flops(const CellTraits& cell, index T_, index N, index I, index H
     return 2.0 * double(T_) * double(N) * cell.gates * double(H) * double(I + H);
 }
 
-// ---- forward -------------------------------------------------------------------------
+// ---- forward ----------------------------------------------------------------
 
 namespace {
 
@@ -52,10 +54,11 @@ void project(const LayerForward<T>& call, const Chunk& chunk, index slab,
         const T* x = call.x + ((chunk.time + i) * call.N + slab + part.rows.begin) *
                                   w.input_size;
         T* const to = a + (i * slab_rows + part.rows.begin) * row;
-        w.kernels.product(x, w.input_size, rows, w.x(), part.blocks, w.bias(), 0, to, row,
-                          w.traits.x.first, w.traits.columns);
+        w.kernels.product(x, w.input_size, rows, w.x(), part.blocks, w.bias(), 0, to,
+                          row, w.traits.x.first, w.traits.columns);
         for (int p = 0; p < w.traits.columns; ++p) {
-            if (p >= w.traits.x.first && p < w.traits.x.first + w.traits.x.count) continue;
+            if (p >= w.traits.x.first && p < w.traits.x.first + w.traits.x.count)
+                continue;
             w.for_column(part.blocks, p, [&](index offset, index width) {
                 for (index n = 0; n < rows; ++n)
                     copy(w.bias() + offset, width, to + n * row + offset);
@@ -79,10 +82,11 @@ template <class T> void forward(const LayerForward<T>& call, Interrupt interrupt
     const Schedule plan = forward_schedule(w, call.T_, N);
     Scratch scratch;
     T* const a = scratch.take<T>({plan.chunk, plan.slab, w.row_size()});
-    T* const operand =
-        w.traits.h[1].count ? scratch.take<T>({plan.slab, H}) : nullptr;
+    T* const operand = w.traits.h[1].count ? scratch.take<T>({plan.slab, H}) : nullptr;
     T* const h = training ? call.cache->h : scratch.take<T>({2, N, H});
-    T* const c = !has_c ? nullptr : training ? call.cache->c : scratch.take<T>({2, N, H});
+    T* const c = !has_c     ? nullptr
+                 : training ? call.cache->c
+                            : scratch.take<T>({2, N, H});
     copy_or_zero(call.h_0, state, h);
     if (has_c) copy_or_zero(call.c_0, state, c);
 
@@ -98,18 +102,29 @@ template <class T> void forward(const LayerForward<T>& call, Interrupt interrupt
                 if (stop.now(team)) return;
                 project(call, chunk, slab, rows, part, a);
                 const index a_time = rows * w.row_size(), saved = w.traits.saved * H;
-                const ForwardScan<T> scan{
-                    chunk.count, H, {w.h(0), w.h(1)},
-                    a + chunk.start * a_time, chunk.direction * a_time, w.row_size(),
-                    h + slab * H, has_c ? c + slab * H : nullptr, state, first, !training,
-                    call.y + (chunk.time + chunk.start) * call.y_time + slab * call.y_row,
-                    chunk.direction * call.y_time, call.y_row,
-                    training && saved ? call.cache->gates + (first * N + slab) * saved
-                                      : nullptr,
-                    N * saved, operand};
-                w.kernels.cells[int(w.kind)].scan_forward(
-                    scan, part.rows, part.blocks,
-                    plan.split == Split::units ? team.sync() : Sync{nullptr, nullptr});
+                ForwardScan<T> scan{};
+                scan.steps = chunk.count;
+                scan.units = H;
+                scan.w[0] = w.h(0);
+                scan.w[1] = w.h(1);
+                scan.a = a + chunk.start * a_time;
+                scan.a_time = chunk.direction * a_time;
+                scan.a_row = w.row_size();
+                scan.h = h + slab * H;
+                if (has_c) scan.c = c + slab * H;
+                scan.slot = state;
+                scan.first_slot = first;
+                scan.ring = !training;
+                scan.y = call.y + (chunk.time + chunk.start) * call.y_time +
+                         slab * call.y_row;
+                scan.y_time = chunk.direction * call.y_time;
+                scan.y_row = call.y_row;
+                if (training && saved)
+                    scan.saved = call.cache->gates + (first * N + slab) * saved;
+                scan.saved_time = N * saved;
+                scan.operand = operand;
+                w.kernels.cells[int(w.kind)].scan_forward(scan, part.rows, part.blocks,
+                                                          plan.sync(team));
             }
         }
     });
@@ -120,7 +135,7 @@ template <class T> void forward(const LayerForward<T>& call, Interrupt interrupt
     if (has_c && call.c_n) copy(c + last, state, call.c_n);
 }
 
-// ---- backward ------------------------------------------------------------------------
+// ---- backward ---------------------------------------------------------------
 
 namespace {
 
@@ -137,7 +152,8 @@ template <class T> class Unprojection {
         if (w_.traits.h[1].count) operand = scratch.take<T>({plan.chunk, plan.slab, H});
         packed_x_ = scratch.take<T>({rows, round_up(I, w_.kernels.lanes)});
         packed_h_ = scratch.take<T>({rows, round_up(H, w_.kernels.lanes)});
-        if (operand) packed_operand_ = scratch.take<T>({rows, round_up(H, w_.kernels.lanes)});
+        if (operand)
+            packed_operand_ = scratch.take<T>({rows, round_up(H, w_.kernels.lanes)});
         sums_ = scratch.take<T>({columns, H});
         tile_ = scratch.take<T>({plan.threads, tile_size()});
         zeros_ = scratch.take<T>({I});
@@ -173,8 +189,8 @@ template <class T> class Unprojection {
         parameter_gradient(team, mine, w_.traits.h[0], {packed_h_, height, H, 1},
                            call_.dw_hh);
         if (operand)
-            parameter_gradient(team, mine, w_.traits.h[1], {packed_operand_, height, H, 1},
-                               call_.dw_hh);
+            parameter_gradient(team, mine, w_.traits.h[1],
+                               {packed_operand_, height, H, 1}, call_.dw_hh);
         w_.kernels.column_sums(da, da_row, height, mine, sums_);
     }
 
@@ -190,8 +206,8 @@ template <class T> class Unprojection {
   private:
     index tile_size() const { return round_up(128 * w_.kernels.row_tile, 16); }
 
-    // This thread's blocks of the packed rows at row(0), row(1) ... row(count - 1), each
-    // `rows` rows of `units`.
+    // This thread's blocks of the packed rows at row(0), row(1) ... row(count - 1),
+    // each `rows` rows of `units`.
     template <class Row>
     void pack_rows(const Team& team, T* packed, index height, index units, index count,
                    index rows, Row row) {
@@ -214,9 +230,10 @@ template <class T> class Unprojection {
             T* const to =
                 call_.dx + ((chunk.time + i) * call_.N + slab + mine.begin) * I;
             T* const first = call_.add_dx ? dx_ + mine.begin * I : to;
-            w_.kernels.product_exact(
-                da + (i * rows + mine.begin) * da_row + w_.traits.x.first * w_.hidden_size,
-                da_row, height, w_.x_transposed(), blocks, zeros_, first, I);
+            w_.kernels.product_exact(da + (i * rows + mine.begin) * da_row +
+                                         w_.traits.x.first * w_.hidden_size,
+                                     da_row, height, w_.x_transposed(), blocks, zeros_,
+                                     first, I);
             if (call_.add_dx)
                 for (index j = 0; j < height * I; ++j) to[j] += first[j];
             if (all) break;
@@ -291,23 +308,35 @@ template <class T> void backward(const LayerBackward<T>& call, Interrupt interru
                 const index da_time = rows * w.traits.columns * H;
                 const index saved = w.traits.saved * H;
                 const index slot = first * state + slab * H;
-                const BackwardScan<T> scan{
-                    chunk.count, H, {w.h_transposed(0), w.h_transposed(1)},
-                    call.cache.h + slot, has_c ? call.cache.c + slot : nullptr, state,
-                    saved ? call.cache.gates + (first * N + slab) * saved : nullptr,
-                    N * saved,
-                    call.dy ? call.dy + (chunk.time + chunk.start) * call.dy_time +
-                                  slab * call.dy_row
-                            : nullptr,
-                    chunk.direction * call.dy_time, call.dy_row,
-                    call.dc ? call.dc + slot : nullptr, state,
-                    dh + slab * d_row, has_c ? dc + slab * d_row : nullptr, d_row,
-                    unproject.da + chunk.start * da_time, chunk.direction * da_time,
-                    two_products ? unproject.operand + chunk.start * rows * H : nullptr,
-                    chunk.direction * rows * H, d_operand, zeros};
-                w.kernels.cells[int(w.kind)].scan_backward(
-                    scan, part.rows, part.blocks,
-                    plan.split == Split::units ? team.sync() : Sync{nullptr, nullptr});
+                BackwardScan<T> scan{};
+                scan.steps = chunk.count;
+                scan.units = H;
+                scan.w[0] = w.h_transposed(0);
+                scan.w[1] = w.h_transposed(1);
+                scan.h = call.cache.h + slot;
+                if (has_c) scan.c = call.cache.c + slot;
+                scan.slot = state;
+                if (saved) scan.saved = call.cache.gates + (first * N + slab) * saved;
+                scan.saved_time = N * saved;
+                if (call.dy)
+                    scan.dy = call.dy + (chunk.time + chunk.start) * call.dy_time +
+                              slab * call.dy_row;
+                scan.dy_time = chunk.direction * call.dy_time;
+                scan.dy_row = call.dy_row;
+                if (call.dc) scan.dc_all = call.dc + slot;
+                scan.dc_all_time = state;
+                scan.dh = dh + slab * d_row;
+                if (has_c) scan.dc = dc + slab * d_row;
+                scan.d_row = d_row;
+                scan.da = unproject.da + chunk.start * da_time;
+                scan.da_time = chunk.direction * da_time;
+                if (two_products)
+                    scan.operand = unproject.operand + chunk.start * rows * H;
+                scan.operand_time = chunk.direction * rows * H;
+                scan.d_operand = d_operand;
+                scan.zeros = zeros;
+                w.kernels.cells[int(w.kind)].scan_backward(scan, part.rows, part.blocks,
+                                                           plan.sync(team));
                 team.wait();
                 unproject.run(team, chunk, slab, rows);
             }

@@ -15,8 +15,8 @@
 
 namespace rnnext {
 
-// What forward keeps for backward, in order of computation: h and c [T+1, N, H] with the
-// initial state in slot 0, gates [T, N, saved, H]. c null without a cell state.
+// What forward keeps for backward, in order of computation: h and c [T+1, N, H] with
+// the initial state in slot 0, gates [T, N, saved, H]. c null without a cell state.
 template <class T> struct LayerCache {
     T *h, *c, *gates;
 };
@@ -25,26 +25,28 @@ template <class T> struct LayerForward {
     const Weights<T>& weights;
     index T_, N;
     bool reverse;
-    const T* x;               // [T, N, I]
-    const T *h_0, *c_0;       // [N, H] or null: zero
-    T* y; index y_time, y_row;
-    T *h_n, *c_n;             // [N, H]; c_n may be null
-    const LayerCache<T>* cache;  // null: inference
+    const T* x = nullptr;                    // [T, N, I]
+    const T *h_0 = nullptr, *c_0 = nullptr;  // [N, H], null is zero
+    T* y = nullptr;                          // [T, N, H] with strides
+    index y_time = 0, y_row = 0;
+    T *h_n = nullptr, *c_n = nullptr;      // [N, H]; c_n may be null
+    const LayerCache<T>* cache = nullptr;  // null: inference
 };
 
 template <class T> struct LayerBackward {
     const Weights<T>& weights;
     index T_, N;
     bool reverse;
-    const T* x;
-    LayerCache<const T> cache;
-    const T* dy; index dy_time, dy_row;  // or null
-    const T *dh_n, *dc_n;                // [N, H] or null
-    const T* dc;                         // [T, N, H], of every c_t in order of computation
-    T* dx;                               // [T, N, I] or null
-    bool add_dx;                         // to what is there (the other direction's)
-    T *dh_0, *dc_0;                      // [N, H]; dc_0 may be null
-    T *dw_ih, *dw_hh, *db_ih, *db_hh;    // written, not added to
+    const T* x = nullptr;
+    LayerCache<const T> cache = {};
+    const T* dy = nullptr;  // as y, or null
+    index dy_time = 0, dy_row = 0;
+    const T *dh_n = nullptr, *dc_n = nullptr;  // [N, H] or null
+    const T* dc = nullptr;  // of every c_t in order of computation, [T, N, H], or null
+    T* dx = nullptr;        // [T, N, I] or null
+    bool add_dx = false;    // to what is there: the other direction's
+    T *dh_0 = nullptr, *dc_0 = nullptr;  // [N, H]; dc_0 may be null
+    T *dw_ih = nullptr, *dw_hh = nullptr, *db_ih = nullptr, *db_hh = nullptr;
 };
 
 // Throw std::bad_alloc, and Interrupted where `interrupt` says so.

@@ -21,7 +21,8 @@ constexpr std::size_t alignment = 64;
 template <class T> index elements(std::initializer_list<index> sizes) {
     index total = 1;
     for (const index size : sizes)
-        if (size < 0 || __builtin_mul_overflow(total, size, &total)) throw std::bad_alloc();
+        if (size < 0 || __builtin_mul_overflow(total, size, &total))
+            throw std::bad_alloc();
     index bytes;
     if (__builtin_mul_overflow(total, index(sizeof(T)), &bytes)) throw std::bad_alloc();
     return total;
@@ -30,7 +31,9 @@ template <class T> index elements(std::initializer_list<index> sizes) {
 constexpr index round_up(index n, index step) { return (n + step - 1) / step * step; }
 
 struct AlignedDelete {
-    void operator()(void* p) const { ::operator delete(p, std::align_val_t(alignment)); }
+    void operator()(void* p) const {
+        ::operator delete(p, std::align_val_t(alignment));
+    }
 };
 
 // `size` uninitialised elements at a 64-byte boundary.
@@ -39,13 +42,13 @@ template <class T> using AlignedBuffer = std::unique_ptr<T[], AlignedDelete>;
 template <class T> AlignedBuffer<T> aligned_buffer(index size) {
     static_assert(std::is_trivial_v<T>);
     const std::size_t bytes = std::size_t(round_up(size * index(sizeof(T)), alignment));
-    return AlignedBuffer<T>(
-        static_cast<T*>(::operator new(bytes + alignment, std::align_val_t(alignment))));
+    return AlignedBuffer<T>(static_cast<T*>(
+        ::operator new(bytes + alignment, std::align_val_t(alignment))));
 }
 
 // Uninitialised memory for the length of a call, 64-byte aligned; calls may nest. A
-// thread keeps what a call before needed, up to a limit, so that repeated calls fault no
-// new pages.
+// thread keeps what a call before needed, up to a limit, so that repeated calls fault
+// no new pages.
 class Scratch {
   public:
     Scratch();

@@ -26,18 +26,23 @@ template <class T> void forward(const NetworkForward<T>& call, Interrupt interru
 
     const T* x = call.x;
     for (index l = 0; l < L; ++l) {
-        T* const y = l == L - 1              ? call.y
+        T* const y = l == L - 1            ? call.y
                      : call.caches.empty() ? between[l & 1]
-                                             : call.inputs[std::size_t(l)];
+                                           : call.outputs[std::size_t(l)];
         for (index d = 0; d < D; ++d) {
             const index i = l * D + d;
-            forward(LayerForward<T>{*call.weights[std::size_t(i)], call.T_, call.N, d == 1,
-                                    x, at(call.h_0, i * state), at(call.c_0, i * state),
-                                    y + d * H, call.N * D * H, D * H,
-                                    call.h_n + i * state, at(call.c_n, i * state),
-                                    call.caches.empty() ? nullptr
-                                                        : &call.caches[std::size_t(i)]},
-                    interrupt);
+            LayerForward<T> layer{*call.weights[std::size_t(i)], call.T_, call.N,
+                                  d == 1};
+            layer.x = x;
+            layer.h_0 = at(call.h_0, i * state);
+            layer.c_0 = at(call.c_0, i * state);
+            layer.y = y + d * H;
+            layer.y_time = call.N * D * H;
+            layer.y_row = D * H;
+            layer.h_n = call.h_n + i * state;
+            layer.c_n = at(call.c_n, i * state);
+            if (!call.caches.empty()) layer.cache = &call.caches[std::size_t(i)];
+            forward(layer, interrupt);
         }
         if (l < L - 1 && !call.masks.empty())
             multiply(y, call.masks[std::size_t(l)], output);
@@ -60,15 +65,25 @@ template <class T> void backward(const NetworkBackward<T>& call, Interrupt inter
         for (index d = 0; d < D; ++d) {
             const index i = l * D + d;
             const auto& g = call.gradients[std::size_t(i)];
-            backward(
-                LayerBackward<T>{*call.weights[std::size_t(i)], call.T_, call.N, d == 1,
-                                 call.inputs[std::size_t(l)], call.caches[std::size_t(i)],
-                                 at(dy, d * H), call.N * D * H, D * H,
-                                 at(call.dh_n, i * state), at(call.dc_n, i * state),
-                                 at(call.dc, i * call.T_ * state), dx, d == 1,
-                                 call.dh_0 + i * state, at(call.dc_0, i * state), g.w_ih,
-                                 g.w_hh, g.b_ih, g.b_hh},
-                interrupt);
+            LayerBackward<T> layer{*call.weights[std::size_t(i)], call.T_, call.N,
+                                   d == 1};
+            layer.x = call.inputs[std::size_t(l)];
+            layer.cache = call.caches[std::size_t(i)];
+            layer.dy = at(dy, d * H);
+            layer.dy_time = call.N * D * H;
+            layer.dy_row = D * H;
+            layer.dh_n = at(call.dh_n, i * state);
+            layer.dc_n = at(call.dc_n, i * state);
+            layer.dc = at(call.dc, i * call.T_ * state);
+            layer.dx = dx;
+            layer.add_dx = d == 1;
+            layer.dh_0 = call.dh_0 + i * state;
+            layer.dc_0 = at(call.dc_0, i * state);
+            layer.dw_ih = g.w_ih;
+            layer.dw_hh = g.w_hh;
+            layer.db_ih = g.b_ih;
+            layer.db_hh = g.b_hh;
+            backward(layer, interrupt);
         }
         if (l > 0 && !call.masks.empty())
             multiply(dx, call.masks[std::size_t(l - 1)], output);
@@ -95,9 +110,16 @@ template <class T> void Stepper<T>::step(const T* x, T* out) {
         T* const y = l == L - 1 ? out : between_[l & 1].get();
         T* const h = h_.get() + l * N_ * H;
         T* const c = at(c_.get(), l * N_ * H);
-        forward(LayerForward<T>{*weights_[std::size_t(l)], 1, N_, false, x, h, c, y, N_ * H,
-                                H, h, c, nullptr},
-                Interrupt{nullptr});
+        LayerForward<T> layer{*weights_[std::size_t(l)], 1, N_, false};
+        layer.x = x;
+        layer.h_0 = h;
+        layer.h_n = h;
+        layer.c_0 = c;
+        layer.c_n = c;
+        layer.y = y;
+        layer.y_time = N_ * H;
+        layer.y_row = H;
+        forward(layer, Interrupt{nullptr});
         x = y;
     }
 }

@@ -17,26 +17,28 @@ template <class T> using Stack = std::vector<std::shared_ptr<const Weights<T>>>;
 template <class T> struct NetworkForward {
     const Stack<T>& weights;
     index D, T_, N;
-    const T* x;                         // [T, N, I]
-    const T *h_0, *c_0;                 // [L * D, N, H] or null
-    std::vector<const T*> masks;        // empty, or L - 1 of [T, N, D * H]
-    T *y, *h_n, *c_n;                   // [T, N, D * H], [L * D, N, H]
-    std::vector<LayerCache<T>> caches;  // empty: inference
-    std::vector<T*> inputs;             // of layers 1 ... L - 1, with the caches
+    const T* x = nullptr;                    // [T, N, I]
+    const T *h_0 = nullptr, *c_0 = nullptr;  // [L * D, N, H], null is zero
+    std::vector<const T*> masks = {};        // none, or L - 1 of [T, N, D * H]
+    T* y = nullptr;                          // [T, N, D * H]
+    T *h_n = nullptr, *c_n = nullptr;        // [L * D, N, H]
+    std::vector<LayerCache<T>> caches = {};  // none: inference
+    std::vector<T*> outputs = {};  // of all layers but the last, kept with the caches
 };
 
 template <class T> struct NetworkBackward {
     const Stack<T>& weights;
     index D, T_, N;
-    std::vector<const T*> inputs;  // of all layers
-    std::vector<LayerCache<const T>> caches;
-    std::vector<const T*> masks;
-    const T *dy, *dh_n, *dc_n, *dc;  // or null; dc [L * D, T, N, H]
-    T *dx, *dh_0, *dc_0;             // dx or null
+    std::vector<const T*> inputs = {};  // of all layers
+    std::vector<LayerCache<const T>> caches = {};
+    std::vector<const T*> masks = {};
+    const T *dy = nullptr, *dh_n = nullptr, *dc_n = nullptr;  // or null
+    const T* dc = nullptr;                              // [L * D, T, N, H] or null
+    T *dx = nullptr, *dh_0 = nullptr, *dc_0 = nullptr;  // dx or null
     struct Gradients {
         T *w_ih, *w_hh, *b_ih, *b_hh;
     };
-    std::vector<Gradients> gradients;
+    std::vector<Gradients> gradients = {};
 };
 
 template <class T> void forward(const NetworkForward<T>& call, Interrupt interrupt);

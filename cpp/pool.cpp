@@ -49,8 +49,9 @@ class Pool {
     std::condition_variable wake_;
     std::atomic<int> sleeping_{0};
 
-    // Number of the job below, and in its low bits the threads that take part: one word,
-    // so that a worker that takes no part never reads the rest, which may be changing.
+    // Number of the job below, and in its low bits the threads that take part: one
+    // word, so that a worker that takes no part never reads the rest, which may be
+    // changing.
     std::atomic<std::uint64_t> ticket_{0};
     const std::function<void(const Team&)>* job_ = nullptr;
     Barrier* barrier_ = nullptr;
@@ -108,7 +109,9 @@ void Pool::run(int threads, const std::function<void(const Team&)>& job) {
     unfinished_ = threads - 1;
     ticket_ = (ticket_ / (2 * max_threads) + 1) * (2 * max_threads) + threads;
     if (sleeping_ > 0) {
-        { std::lock_guard<std::mutex> guard(sleep_); }
+        {
+            std::lock_guard<std::mutex> guard(sleep_);
+        }
         wake_.notify_all();
     }
     job(Team{0, threads, barrier});

@@ -48,8 +48,8 @@ struct Team {
 };
 
 // Runs job on `threads` threads, the caller being thread 0, and returns when all are
-// done. With another job under way, or where threads cannot be had, on fewer: a job must
-// give the same result for any number. The job must not throw.
+// done. With another job under way, or where threads cannot be had, on fewer: a job
+// must give the same result for any number. The job must not throw.
 void run_parallel(int threads, const std::function<void(const Team&)>& job);
 
 // Asks the outside whether to stop (Ctrl-C), not more often than every 50 ms.

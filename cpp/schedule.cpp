@@ -8,21 +8,23 @@
 namespace rnnext {
 namespace {
 
-constexpr double flops_per_thread = 2e5;   // under about 4 us a thread is not worth waking
-constexpr double flops_per_step = 1.6e4;   // nor worth meeting at every step
-constexpr double flops_per_chunk = 1e9;    // about 20 ms: how often Ctrl-C is looked for
+constexpr double flops_per_thread =
+    2e5;  // under about 4 us a thread is not worth waking
+constexpr double flops_per_step = 1.6e4;  // nor worth meeting at every step
+constexpr double flops_per_chunk = 1e9;   // about 20 ms: how often Ctrl-C is looked for
 
 template <class T>
 Schedule schedule(const Weights<T>& w, index T_, index N, double work, index row_bytes,
                   index chunk_bytes, index chunk_rows) {
-    const double step =
-        work * forward_flops(w.traits, 1, std::max<index>(N, 1), w.input_size,
-                             w.hidden_size);
+    const double step = work * forward_flops(w.traits, 1, std::max<index>(N, 1),
+                                             w.input_size, w.hidden_size);
     Schedule s{};
-    s.slab = std::max<index>(1, index(double(N) * std::min(1.0, flops_per_chunk / step)));
+    s.slab =
+        std::max<index>(1, index(double(N) * std::min(1.0, flops_per_chunk / step)));
     const index bytes = std::max<index>(1, row_bytes * s.slab);
     s.chunk = std::max(chunk_bytes / bytes, chunk_rows / s.slab);
-    s.chunk = std::min(s.chunk, index(flops_per_chunk / step * double(N) / double(s.slab)));
+    s.chunk =
+        std::min(s.chunk, index(flops_per_chunk / step * double(N) / double(s.slab)));
     s.chunk = std::clamp<index>(s.chunk, 1, std::max<index>(T_, 1));
 
     s.threads = threads_for(step * double(T_));
@@ -38,7 +40,8 @@ Schedule schedule(const Weights<T>& w, index T_, index N, double work, index row
 }  // namespace
 
 int threads_for(double flops) {
-    return std::max(1, int(std::min(double(get_num_threads()), flops / flops_per_thread)));
+    return std::max(1,
+                    int(std::min(double(get_num_threads()), flops / flops_per_thread)));
 }
 
 Schedule::Part Schedule::part(const Team& team, index rows, index blocks,
@@ -55,14 +58,12 @@ template <class T> index row_bytes(const Weights<T>& w) {
 }  // namespace
 
 // Pre-activations of a chunk stay in the second-level cache.
-template <class T>
-Schedule forward_schedule(const Weights<T>& w, index T_, index N) {
+template <class T> Schedule forward_schedule(const Weights<T>& w, index T_, index N) {
     return schedule(w, T_, N, 1, row_bytes(w), index(256) << 10, 48);
 }
 
 // Enough rows at a time that the parameter gradients are read and written seldom.
-template <class T>
-Schedule backward_schedule(const Weights<T>& w, index T_, index N) {
+template <class T> Schedule backward_schedule(const Weights<T>& w, index T_, index N) {
     return schedule(w, T_, N, 2, row_bytes(w), index(1) << 20, 512);
 }
 

@@ -12,7 +12,8 @@ namespace rnnext {
 
 enum class Split {
     rows,   // a thread takes whole sequences: no meeting
-    units,  // a thread takes hidden units, its weights stay in its cache; one meeting a step
+    units,  // a thread takes hidden units, its weights stay in its cache; one meeting a
+            // step
 };
 
 struct Schedule {
@@ -24,6 +25,10 @@ struct Schedule {
     struct Part {
         Range rows, blocks;
     };
+    // How threads meet within a scan: only where they share its rows.
+    Sync sync(const Team& team) const {
+        return split == Split::units ? team.sync() : Sync{nullptr, nullptr};
+    }
     // A thread's part of a slab of `rows` rows.
     Part part(const Team& team, index rows, index blocks, index row_tile) const;
 };

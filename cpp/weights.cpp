@@ -13,8 +13,8 @@ index packed_size(const Kernels<T>& kernels, index k, index units, int panels) {
 }
 
 template <class T>
-PackedMatrix<T> pack_matrix(const Kernels<T>& kernels, index k, index units, const T* src,
-                            index k_stride, index unit_stride) {
+PackedMatrix<T> pack_matrix(const Kernels<T>& kernels, index k, index units,
+                            const T* src, index k_stride, index unit_stride) {
     PackedMatrix<T> m{aligned_buffer<T>(packed_size(kernels, k, units, 1)), {}};
     m.panels = {m.memory.get(), k, units, 1};
     kernels.pack(m.memory.get(), k, units, 1, 0, 0, k, src, k_stride, unit_stride);
@@ -22,8 +22,9 @@ PackedMatrix<T> pack_matrix(const Kernels<T>& kernels, index k, index units, con
 }
 
 template <class T>
-Weights<T>::Weights(CellKind kind_, index input_size_, index hidden_size_, const T* w_ih,
-                    const T* w_hh, const T* b_ih, const T* b_hh, bool backward)
+Weights<T>::Weights(CellKind kind_, index input_size_, index hidden_size_,
+                    const T* w_ih, const T* w_hh, const T* b_ih, const T* b_hh,
+                    bool backward)
     : kernels(rnnext::kernels<T>()), kind(kind_), traits(cell_traits[int(kind_)]),
       input_size(input_size_), hidden_size(hidden_size_), has_backward(backward),
       bias_(aligned_buffer<T>(elements<T>({padded_units(), traits.columns}))) {
@@ -59,7 +60,8 @@ PackedMatrix<T> Weights<T>::pack_transposed(Columns columns, const T* w,
     m.panels = {m.memory.get(), k, units, 1};
     for (int p = 0; p < columns.count; ++p)
         kernels.pack(m.memory.get(), k, units, 1, 0, p * hidden_size, hidden_size,
-                     w + traits.gate_of[columns.first + p] * hidden_size * units, units, 1);
+                     w + traits.gate_of[columns.first + p] * hidden_size * units, units,
+                     1);
     return m;
 }
 
@@ -78,8 +80,8 @@ template <class T> void Weights<T>::add_bias(Columns columns, const T* b) {
 
 template index packed_size(const Kernels<float>&, index, index, int);
 template index packed_size(const Kernels<double>&, index, index, int);
-template PackedMatrix<float> pack_matrix(const Kernels<float>&, index, index, const float*,
-                                         index, index);
+template PackedMatrix<float> pack_matrix(const Kernels<float>&, index, index,
+                                         const float*, index, index);
 template PackedMatrix<double> pack_matrix(const Kernels<double>&, index, index,
                                           const double*, index, index);
 template class Weights<float>;

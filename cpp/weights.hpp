@@ -17,8 +17,8 @@ template <class T> struct PackedMatrix {
 
 // K rows by `units` columns, element (k, u) at src[k * k_stride + u * unit_stride].
 template <class T>
-PackedMatrix<T> pack_matrix(const Kernels<T>& kernels, index k, index units, const T* src,
-                            index k_stride, index unit_stride);
+PackedMatrix<T> pack_matrix(const Kernels<T>& kernels, index k, index units,
+                            const T* src, index k_stride, index unit_stride);
 
 // Elements that a packed matrix of `panels` panels takes.
 template <class T>

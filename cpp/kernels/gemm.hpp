@@ -8,8 +8,8 @@
 //   m  [a a a]   C[m] += a * [b0 b1]
 //
 // The order of summation depends on K alone (blocks of k_block, k ascending), never on
-// the tile, the number of rows or the thread, so every element has the same bits however
-// the work is cut.
+// the tile, the number of rows or the thread, so every element has the same bits
+// however the work is cut.
 #pragma once
 
 #include "../kernels.hpp"
@@ -41,12 +41,14 @@ constexpr index min(index a, index b) { return a < b ? a : b; }
 
 // C[m][p] = C0[m][p] + A[m] B[p] for M rows and P panels of NV vectors.
 template <class T> struct Tile {
-    const T* a; index a_row;
-    const T* b; index b_panel;
-    index k;
-    const T* c0; index c0_row;
-    T* c; index c_row;
-    index c_panel;
+    const T* a;
+    index a_row;
+    const T* b;
+    index b_panel, k;
+    const T* c0;
+    index c0_row;
+    T* c;
+    index c_row, c_panel;
 };
 
 // The product over up to k_block values of k. `packed_a`: A is [k][M], else rows of
@@ -69,7 +71,8 @@ RNNEXT_INLINE void multiply_block(const T* a, index a_row, const T* b, index b_p
             unroll<M>([&](auto m) RNNEXT_LAMBDA { x[m] = broadcast(m); });
             unroll<P * NV>([&](auto v) RNNEXT_LAMBDA {
                 const Vec<T> w = load(b + (v / NV) * b_panel + (v % NV) * lanes<T>);
-                unroll<M>([&](auto m) RNNEXT_LAMBDA { acc[m][v] = fma(x[m], w, acc[m][v]); });
+                unroll<M>([&](auto m)
+                              RNNEXT_LAMBDA { acc[m][v] = fma(x[m], w, acc[m][v]); });
             });
         } else {
             Vec<T> w[P * NV];
@@ -78,7 +81,8 @@ RNNEXT_INLINE void multiply_block(const T* a, index a_row, const T* b, index b_p
             });
             unroll<M>([&](auto m) RNNEXT_LAMBDA {
                 const Vec<T> x = broadcast(m);
-                unroll<P * NV>([&](auto v) RNNEXT_LAMBDA { acc[m][v] = fma(x, w[v], acc[m][v]); });
+                unroll<P * NV>(
+                    [&](auto v) RNNEXT_LAMBDA { acc[m][v] = fma(x, w[v], acc[m][v]); });
             });
         }
         b += width;
@@ -93,9 +97,9 @@ void micro_kernel(const Tile<T>& t) noexcept {
     index c0_row = t.c0_row;
     for (index k = 0; k < t.k; k += k_block) {
         Vec<T> acc[M][P * NV] = {};
-        multiply_block<T, M, P, NV, packed_a>(
-            packed_a ? t.a + k * M : t.a + k, t.a_row, t.b + k * NV * lanes<T>,
-            t.b_panel, min(k_block, t.k - k), acc);
+        multiply_block<T, M, P, NV, packed_a>(packed_a ? t.a + k * M : t.a + k, t.a_row,
+                                              t.b + k * NV * lanes<T>, t.b_panel,
+                                              min(k_block, t.k - k), acc);
         unroll<M>([&](auto m) RNNEXT_LAMBDA {
             unroll<P * NV>([&](auto v) RNNEXT_LAMBDA {
                 const index column = (v / NV) * t.c_panel + (v % NV) * lanes<T>;
@@ -114,7 +118,8 @@ RNNEXT_INLINE void run_tile(index rows, index panels, const Tile<T>& t) {
     if constexpr (M <= row_tile) {
         if (rows != M) return run_tile<T, NV, packed_a, M + 1, 1>(rows, panels, t);
         if constexpr (P < panels_at_once(M))
-            if (panels != P) return run_tile<T, NV, packed_a, M, P + 1>(rows, panels, t);
+            if (panels != P)
+                return run_tile<T, NV, packed_a, M, P + 1>(rows, panels, t);
         micro_kernel<T, M, P, NV, packed_a>(t);
     }
 }
@@ -129,7 +134,7 @@ template <class F> RNNEXT_INLINE void for_row_tiles(index rows, F&& f) {
     }
 }
 
-// ---- packed matrices -------------------------------------------------------------
+// ---- packed matrices --------------------------------------------------------
 
 template <class T> constexpr index block_units = 2 * lanes<T>;
 
@@ -160,7 +165,7 @@ void pack(T* packed, index k, index units, int panels, int panel, index k0, inde
     }
 }
 
-// ---- products ----------------------------------------------------------------------
+// ---- products ---------------------------------------------------------------
 
 // One block: its panels of B times all rows of A. Few rows take several panels at a
 // time; many rows keep one panel in the nearest cache.
@@ -173,11 +178,10 @@ RNNEXT_INLINE void product_block(const T* a, index a_row, index rows, const T* b
     for (index p = 0; p < panels; p += together) {
         const index count = min(together, panels - p);
         for_row_tiles(rows, [&](index m, index height) RNNEXT_LAMBDA {
-            run_tile<T, NV, false>(
-                height, count,
-                {a + m * a_row, a_row, b + p * k * width, k * width, k,
-                 c0 + m * c0_row + p * width, c0_row, c + m * c_row + p * width, c_row,
-                 width});
+            run_tile<T, NV, false>(height, count,
+                                   {a + m * a_row, a_row, b + p * k * width, k * width,
+                                    k, c0 + m * c0_row + p * width, c0_row,
+                                    c + m * c_row + p * width, c_row, width});
         });
     }
 }
@@ -231,7 +235,8 @@ RNNEXT_INLINE void run_ragged(index height, Tile<T> t, bool wide, index filled) 
 template <class T, bool packed_a>
 RNNEXT_INLINE void run_exact(index height, const Tile<T>& t, index filled) {
     const bool wide = filled > lanes<T>;
-    if (filled < (wide ? 2 : 1) * lanes<T>) run_ragged<T, packed_a>(height, t, wide, filled);
+    if (filled < (wide ? 2 : 1) * lanes<T>)
+        run_ragged<T, packed_a>(height, t, wide, filled);
     else if (wide) run_tile<T, 2, packed_a>(height, 1, t);
     else run_tile<T, 1, packed_a>(height, 1, t);
 }
@@ -240,11 +245,12 @@ template <class T>
 void product_exact(const T* a, index a_row, index rows, const Packed<T>& b,
                    Range blocks, const T* c0, T* c, index c_row) noexcept {
     for (index block = blocks.begin; block < blocks.end; ++block) {
-        const index u = block * block_units<T>, filled = min(block_units<T>, b.units - u);
+        const index u = block * block_units<T>,
+                    filled = min(block_units<T>, b.units - u);
         for_row_tiles(rows, [&](index m, index height) RNNEXT_LAMBDA {
             run_exact<T, false>(height,
-                                {a + m * a_row, a_row, panel_at(b, block), 0, b.k, c0 + u,
-                                 0, c + m * c_row + u, c_row, 0},
+                                {a + m * a_row, a_row, panel_at(b, block), 0, b.k,
+                                 c0 + u, 0, c + m * c_row + u, c_row, 0},
                                 filled);
         });
     }
@@ -256,22 +262,24 @@ void gradient(const T* a, index a_row, Range range, const Packed<T>& b, T* c,
     const index blocks = (b.units + block_units<T> - 1) / block_units<T>;
     for (index k = 0; k < b.k; k += k_block) {
         const index kn = min(k_block, b.k - k);
-        for_row_tiles(range.end - range.begin, [&](index m, index height) RNNEXT_LAMBDA {
-            const index row = range.begin + m;
-            for (index i = 0; i < kn; ++i)
-                for (index j = 0; j < height; ++j)
-                    scratch[i * height + j] = a[(k + i) * a_row + row + j];
-            for (index block = 0; block < blocks; ++block) {
-                const index u = block * block_units<T>;
-                const index filled = min(block_units<T>, b.units - u);
-                T* const to = c + row * c_row + u;
-                run_exact<T, true>(height,
-                                   {scratch, 0,
-                                    panel_at(b, block) + k * block_width<T>(b.units, block),
-                                    0, kn, to, c_row, to, c_row, 0},
-                                   filled);
-            }
-        });
+        for_row_tiles(
+            range.end - range.begin, [&](index m, index height) RNNEXT_LAMBDA {
+                const index row = range.begin + m;
+                for (index i = 0; i < kn; ++i)
+                    for (index j = 0; j < height; ++j)
+                        scratch[i * height + j] = a[(k + i) * a_row + row + j];
+                for (index block = 0; block < blocks; ++block) {
+                    const index u = block * block_units<T>;
+                    const index filled = min(block_units<T>, b.units - u);
+                    T* const to = c + row * c_row + u;
+                    run_exact<T, true>(
+                        height,
+                        {scratch, 0,
+                         panel_at(b, block) + k * block_width<T>(b.units, block), 0, kn,
+                         to, c_row, to, c_row, 0},
+                        filled);
+                }
+            });
     }
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The kernel wing: compiled once per instruction set, each time in its own namespace
-// (RNNEXT_NAMESPACE). Allocates nothing, throws nothing, knows no threads, no Python and
-// no std::.
+// (RNNEXT_NAMESPACE). Allocates nothing, throws nothing, knows no threads, no Python
+// and no std::.
 #include "cells.hpp"
 #include "gemm.hpp"
 #include "math.hpp"
@@ -28,16 +28,24 @@ template <class T> void tanh_all(const T* x, T* y, index n) noexcept {
     for_each_vector(x, y, n, [](Vec<T> v) RNNEXT_LAMBDA { return tanh(v); });
 }
 
-template <class T, class... Cell>
-constexpr Kernels<T> make_kernels(CellList<Cell...>) {
+template <class T, class... Cell> constexpr Kernels<T> make_kernels(CellList<Cell...>) {
     return {
-        lanes<T>,      row_tile,       pack<T>,       product<T>,   product_exact<T>,
-        gradient<T>,   column_sums<T>, exp_all<T>,    sigmoid_all<T>, tanh_all<T>,
+        lanes<T>,
+        row_tile,
+        pack<T>,
+        product<T>,
+        product_exact<T>,
+        gradient<T>,
+        column_sums<T>,
+        exp_all<T>,
+        sigmoid_all<T>,
+        tanh_all<T>,
         {{scan_forward<Cell, T>, scan_backward<Cell, T>}...},
     };
 }
 
 extern const KernelSet kernels;
-constexpr KernelSet kernels = {make_kernels<float>(Cells{}), make_kernels<double>(Cells{})};
+constexpr KernelSet kernels = {make_kernels<float>(Cells{}),
+                               make_kernels<double>(Cells{})};
 
 }  // namespace rnnext::RNNEXT_NAMESPACE

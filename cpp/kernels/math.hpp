@@ -17,8 +17,8 @@ template <> struct ExpConstants<float> {
     static constexpr float ln2_high = 0x1.628p-1f, ln2_low = 0x1.90bfbep-11f;
     static constexpr float magic = 0x1.8p23f;  // adding it rounds to an integer
     static constexpr int mantissa = 23, bias = 127;
-    static constexpr float lowest = -105.0f;   // e^lowest rounds to 0
-    static constexpr float highest = 89.0f;    // e^highest rounds to infinity
+    static constexpr float lowest = -105.0f;  // e^lowest rounds to 0
+    static constexpr float highest = 89.0f;   // e^highest rounds to infinity
     static constexpr float tanh_is_one = 10.0f;
 };
 
@@ -75,7 +75,9 @@ template <class V> RNNEXT_INLINE V power_of_two(V n_magic) {
 }
 
 // e^r = 1 + q, rounded so that the small part is added last.
-template <class V> RNNEXT_INLINE V exp_minus_one(V r) { return fma(r * r, exp_tail(r), r); }
+template <class V> RNNEXT_INLINE V exp_minus_one(V r) {
+    return fma(r * r, exp_tail(r), r);
+}
 
 // e^x for lowest <= x <= highest, NaN kept.
 template <class V> RNNEXT_INLINE V exp_core(V x) {
@@ -124,10 +126,9 @@ template <class V> RNNEXT_INLINE V sigmoid(V x) {
     const V z = fma(s, q, s);  // e^-|x|
     const V z_error = fma(s, q, s - z);
     const IntOf<V> negative = bits(x) < 0;
-    return divide(select<V>(negative, z, one), select<V>(negative, z_error, zero), one, z,
-                  z_error, [&](V y) RNNEXT_LAMBDA {
-                      return select<V>(negative, one - y, y);
-                  });
+    return divide(select<V>(negative, z, one), select<V>(negative, z_error, zero), one,
+                  z, z_error,
+                  [&](V y) RNNEXT_LAMBDA { return select<V>(negative, one - y, y); });
 }
 
 // Error: at most 1.5 ULP (float, all inputs), 1.6 ULP (double, sampled); 1.8 and 1.9

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The time loop over a cell, forward and backward, for a range of rows (sequences) and
-// a range of blocks of hidden units. Threads that share the rows meet at `sync` once per
-// step and product; threads that share only the weights never meet.
+// a range of blocks of hidden units. Threads that share the rows meet at `sync` once
+// per step and product; threads that share only the weights never meet.
 #pragma once
 
 #include "cells.hpp"
@@ -14,17 +14,24 @@ template <class Cell> constexpr CellTraits traits_of = cell_traits[int(Cell::kin
 template <class Cell> constexpr bool two_products = traits_of<Cell>.h[1].count > 0;
 
 // Rows that go through the products of all blocks before the cell is applied to any:
-// their pre-activations fit the nearest cache, and the products run several panels wide.
+// their pre-activations fit the nearest cache, and the products run several panels
+// wide.
 constexpr index few_rows = 3;
 
-// The first unit and the filled part of vector v of a block; calls f(unit, v, count).
+// One vector of hidden units of one row, `count` of which exist; it is the vector at
+// `v` of its block.
+struct Place {
+    index row, unit, count, block, v;
+};
+
+// Calls f(place) for all vectors of a block, row by row.
 template <class T, class F>
-RNNEXT_INLINE void for_vectors(index units, index block, F&& f) {
+RNNEXT_INLINE void for_places(Range rows, index units, index block, F&& f) {
     const index width = block_width<T>(units, block);
-    for (index v = 0; v < width; v += lanes<T>) {
-        const index unit = block * block_units<T> + v;
-        f(unit, v, min(lanes<T>, units - unit));
-    }
+    const index first = block * block_units<T>;
+    for (index row = rows.begin; row < rows.end; ++row)
+        for (index v = 0; v < width; v += lanes<T>)
+            f(Place{row, first + v, min(lanes<T>, units - first - v), block, v});
 }
 
 template <class T> RNNEXT_INLINE index slot_at(const ForwardScan<T>& f, index step) {
@@ -32,88 +39,82 @@ template <class T> RNNEXT_INLINE index slot_at(const ForwardScan<T>& f, index st
     return (f.ring ? slot & 1 : slot) * f.slot;
 }
 
-// ---- forward -------------------------------------------------------------------------
+// ---- forward ----------------------------------------------------------------
 
-// The pre-activations of one vector of units, by column.
+// The pre-activations at a place, by column.
+template <class Cell, class T> struct ColumnsAt {
+    Vec<T> a[traits_of<Cell>.columns];
+
+    RNNEXT_INLINE ColumnsAt(const ForwardScan<T>& f, index step, const Place& p) {
+        constexpr int count = traits_of<Cell>.columns;
+        const index width = block_width<T>(f.units, p.block);
+        const T* const from = f.a + step * f.a_time + p.row * f.a_row +
+                              p.block * block_units<T> * count + p.v;
+        unroll<count>([&](auto i) RNNEXT_LAMBDA { a[i] = load(from + i * width); });
+    }
+};
+
 template <class Cell, class T>
-RNNEXT_INLINE void load_columns(const T* a, index units, index block, index v,
-                                Vec<T> (&columns)[traits_of<Cell>.columns]) {
-    constexpr int count = traits_of<Cell>.columns;
-    const index width = block_width<T>(units, block);
-    const T* const base = a + block * block_units<T> * count + v;
-    unroll<count>([&](auto p) RNNEXT_LAMBDA { columns[p] = load(base + p * width); });
+RNNEXT_INLINE void operand_at(const ForwardScan<T>& f, index step, const Place& p) {
+    const ColumnsAt<Cell, T> columns(f, step, p);
+    const index at = p.row * f.units + p.unit;
+    const Vec<T> h = load_partial(f.h + slot_at(f, step) + at, p.count);
+    store_partial(f.operand + at, Cell::operand(columns.a, State<Vec<T>>{h, {}}),
+                  p.count);
 }
 
-// The cell's operand (r * h) for one block.
 template <class Cell, class T>
-RNNEXT_INLINE void apply_operand(const ForwardScan<T>& f, index step, Range rows,
-                                 index block) {
+RNNEXT_INLINE void forward_at(const ForwardScan<T>& f, index step, const Place& p) {
+    constexpr int saved = traits_of<Cell>.saved;
     using V = Vec<T>;
-    const T* const h = f.h + slot_at(f, step);
-    for (index row = rows.begin; row < rows.end; ++row)
-        for_vectors<T>(f.units, block, [&](index unit, index v, index count) RNNEXT_LAMBDA {
-            V a[traits_of<Cell>.columns];
-            load_columns<Cell, T>(f.a + step * f.a_time + row * f.a_row, f.units, block, v,
-                                  a);
-            const index at = row * f.units + unit;
-            const State<V> prev{load_partial(h + at, count), V{}};
-            store_partial(f.operand + at, Cell::operand(a, prev), count);
+    const ColumnsAt<Cell, T> columns(f, step, p);
+    const index at = p.row * f.units + p.unit;
+    const index before = slot_at(f, step) + at, after = slot_at(f, step + 1) + at;
+
+    State<V> prev{load_partial(f.h + before, p.count), {}};
+    if constexpr (traits_of<Cell>.has_c) prev.c = load_partial(f.c + before, p.count);
+    V s[saved + 1];
+    const State<V> now = Cell::forward(columns.a, prev, s);
+
+    store_partial(f.h + after, now.h, p.count);
+    if constexpr (traits_of<Cell>.has_c) store_partial(f.c + after, now.c, p.count);
+    store_partial(f.y + step * f.y_time + p.row * f.y_row + p.unit, now.h, p.count);
+    if (saved && f.saved) {
+        T* const to = f.saved + step * f.saved_time + p.row * saved * f.units + p.unit;
+        unroll<saved>([&](auto i) RNNEXT_LAMBDA {
+            store_partial(to + i * f.units, s[i], p.count);
         });
+    }
 }
 
 template <class Cell, class T>
-RNNEXT_INLINE void apply_forward(const ForwardScan<T>& f, index step, Range rows,
-                                 index block) {
-    using V = Vec<T>;
-    const index before = slot_at(f, step), after = slot_at(f, step + 1);
-    for (index row = rows.begin; row < rows.end; ++row)
-        for_vectors<T>(f.units, block, [&](index unit, index v, index count) RNNEXT_LAMBDA {
-            V a[traits_of<Cell>.columns];
-            load_columns<Cell, T>(f.a + step * f.a_time + row * f.a_row, f.units, block, v,
-                                  a);
-            const index at = row * f.units + unit;
-            State<V> prev{load_partial(f.h + before + at, count), V{}};
-            if constexpr (traits_of<Cell>.has_c) prev.c = load_partial(f.c + before + at, count);
-            V s[traits_of<Cell>.saved + 1];
-            const State<V> now = Cell::forward(a, prev, s);
-            store_partial(f.h + after + at, now.h, count);
-            if constexpr (traits_of<Cell>.has_c) store_partial(f.c + after + at, now.c, count);
-            store_partial(f.y + step * f.y_time + row * f.y_row + unit, now.h, count);
-            if (traits_of<Cell>.saved && f.saved)
-                unroll<traits_of<Cell>.saved>([&](auto i) RNNEXT_LAMBDA {
-                    store_partial(f.saved + step * f.saved_time +
-                                      (row * traits_of<Cell>.saved + i) * f.units + unit,
-                                  s[i], count);
-                });
-        });
-}
-
-template <class Cell, class T>
-void scan_forward(const ForwardScan<T>& f, Range rows, Range blocks, Sync sync) noexcept {
+void scan_forward(const ForwardScan<T>& f, Range rows, Range blocks,
+                  Sync sync) noexcept {
     const index height = rows.end - rows.begin;
 
-    // Product number `which` of one step, then `apply` on every block.
-    const auto phase = [&](index step, const T* operand, int which, auto apply)
-                           RNNEXT_LAMBDA {
+    // Product number `which` of one step, then `apply` at every place.
+    const auto phase = [&](index step, const T* operand, int which,
+                           auto apply) RNNEXT_LAMBDA {
         T* const a = f.a + step * f.a_time + rows.begin * f.a_row;
         const T* const from = operand + rows.begin * f.units;
         const index stride = height <= few_rows ? blocks.end - blocks.begin : 1;
         for (index b = blocks.begin; b < blocks.end; b += stride) {
-            product<T>(from, f.units, height, f.w[which], {b, b + stride}, a, f.a_row, a,
-                       f.a_row, traits_of<Cell>.h[which].first, traits_of<Cell>.columns);
-            for (index block = b; block < b + stride; ++block) apply(block);
+            product<T>(from, f.units, height, f.w[which], {b, b + stride}, a, f.a_row,
+                       a, f.a_row, traits_of<Cell>.h[which].first,
+                       traits_of<Cell>.columns);
+            for (index block = b; block < b + stride; ++block)
+                for_places<T>(rows, f.units, block, apply);
         }
         if (sync.wait) sync.wait(sync.context);
     };
 
     for (index step = 0; step < f.steps; ++step) {
-        const auto finish = [&](index block) RNNEXT_LAMBDA {
-            apply_forward<Cell, T>(f, step, rows, block);
-        };
+        const auto finish = [&](const Place& p)
+                                RNNEXT_LAMBDA { forward_at<Cell, T>(f, step, p); };
         const T* const h = f.h + slot_at(f, step);
         if constexpr (two_products<Cell>) {
-            phase(step, h, 0, [&](index block) RNNEXT_LAMBDA {
-                apply_operand<Cell, T>(f, step, rows, block);
+            phase(step, h, 0, [&](const Place& p) RNNEXT_LAMBDA {
+                operand_at<Cell, T>(f, step, p);
             });
             phase(step, f.operand, 1, finish);
         } else {
@@ -122,90 +123,81 @@ void scan_forward(const ForwardScan<T>& f, Range rows, Range blocks, Sync sync) 
     }
 }
 
-// ---- backward ------------------------------------------------------------------------
+// ---- backward ---------------------------------------------------------------
 
-// What one vector of units kept: the saved values and the states around the step.
-template <class Cell, class T> struct Kept {
+// What forward kept at a place: the saved values and the states around the step.
+template <class Cell, class T> struct KeptAt {
     Vec<T> s[traits_of<Cell>.saved + 1];
     State<Vec<T>> prev, now;
-};
 
-template <class Cell, class T>
-RNNEXT_INLINE void load_kept(const BackwardScan<T>& f, index step, index row, index unit,
-                             index count, Kept<Cell, T>& kept) {
-    const index before = step * f.slot + row * f.units + unit, after = before + f.slot;
-    kept.prev = {load_partial(f.h + before, count), Vec<T>{}};
-    kept.now = {load_partial(f.h + after, count), Vec<T>{}};
-    if constexpr (traits_of<Cell>.has_c) {
-        kept.prev.c = load_partial(f.c + before, count);
-        kept.now.c = load_partial(f.c + after, count);
+    RNNEXT_INLINE KeptAt(const BackwardScan<T>& f, index step, const Place& p) {
+        constexpr int saved = traits_of<Cell>.saved;
+        const index before = step * f.slot + p.row * f.units + p.unit;
+        const index after = before + f.slot;
+        prev = {load_partial(f.h + before, p.count), {}};
+        now = {load_partial(f.h + after, p.count), {}};
+        if constexpr (traits_of<Cell>.has_c) {
+            prev.c = load_partial(f.c + before, p.count);
+            now.c = load_partial(f.c + after, p.count);
+        }
+        const T* const from =
+            f.saved + step * f.saved_time + p.row * saved * f.units + p.unit;
+        unroll<saved>([&](auto i) RNNEXT_LAMBDA {
+            s[i] = load_partial(from + i * f.units, p.count);
+        });
     }
-    unroll<traits_of<Cell>.saved>([&](auto i) RNNEXT_LAMBDA {
-        kept.s[i] = load_partial(
-            f.saved + step * f.saved_time + (row * traits_of<Cell>.saved + i) * f.units + unit,
-            count);
-    });
-}
+};
 
 // dh and dc become the part that bypasses the recurrent weights; da is filled, but for
 // the columns that wait for the operand's gradient.
 template <class Cell, class T>
-RNNEXT_INLINE void apply_backward(const BackwardScan<T>& f, index step, Range rows,
-                                  index block) {
+RNNEXT_INLINE void backward_at(const BackwardScan<T>& f, index step, const Place& p) {
+    constexpr int columns = traits_of<Cell>.columns;
     using V = Vec<T>;
-    for (index row = rows.begin; row < rows.end; ++row)
-        for_vectors<T>(f.units, block, [&](index unit, index, index count) RNNEXT_LAMBDA {
-            Kept<Cell, T> kept;
-            load_kept<Cell, T>(f, step, row, unit, count, kept);
-            T* const dh = f.dh + row * f.d_row + unit;
-            T* const dc = f.dc + row * f.d_row + unit;
-            State<V> d{load(dh), V{}};
-            if (f.dy)
-                d.h += load_partial(f.dy + step * f.dy_time + row * f.dy_row + unit, count);
-            if constexpr (traits_of<Cell>.has_c) {
-                d.c = load(dc);
-                if (f.dc_all)
-                    d.c += load_partial(
-                        f.dc_all + step * f.dc_all_time + row * f.units + unit, count);
-            }
-            V da[traits_of<Cell>.columns] = {};
-            const State<V> bypass = Cell::backward(kept.s, kept.prev, kept.now, d, da);
-            store(dh, bypass.h);
-            if constexpr (traits_of<Cell>.has_c) store(dc, bypass.c);
-            unroll<traits_of<Cell>.columns>([&](auto p) RNNEXT_LAMBDA {
-                store_partial(f.da + step * f.da_time +
-                                  (row * traits_of<Cell>.columns + p) * f.units + unit,
-                              da[p], count);
-            });
-            if constexpr (two_products<Cell>)
-                store_partial(f.operand + step * f.operand_time + row * f.units + unit,
-                              Cell::operand_again(kept.s, kept.prev), count);
-        });
+    const KeptAt<Cell, T> kept(f, step, p);
+    T* const dh = f.dh + p.row * f.d_row + p.unit;
+    T* const dc = f.dc + p.row * f.d_row + p.unit;
+
+    State<V> d{load(dh), {}};
+    if (f.dy)
+        d.h +=
+            load_partial(f.dy + step * f.dy_time + p.row * f.dy_row + p.unit, p.count);
+    if constexpr (traits_of<Cell>.has_c) {
+        d.c = load(dc);
+        if (f.dc_all)
+            d.c += load_partial(
+                f.dc_all + step * f.dc_all_time + p.row * f.units + p.unit, p.count);
+    }
+    V da[columns] = {};
+    const State<V> bypass = Cell::backward(kept.s, kept.prev, kept.now, d, da);
+
+    store(dh, bypass.h);
+    if constexpr (traits_of<Cell>.has_c) store(dc, bypass.c);
+    T* const to = f.da + step * f.da_time + p.row * columns * f.units + p.unit;
+    unroll<columns>(
+        [&](auto i) RNNEXT_LAMBDA { store_partial(to + i * f.units, da[i], p.count); });
+    if constexpr (two_products<Cell>)
+        store_partial(f.operand + step * f.operand_time + p.row * f.units + p.unit,
+                      Cell::operand_again(kept.s, kept.prev), p.count);
 }
 
+// Completes da, and dh with what comes through the operand.
 template <class Cell, class T>
-RNNEXT_INLINE void apply_operand_backward(const BackwardScan<T>& f, index step, Range rows,
-                                          index block) {
-    using V = Vec<T>;
-    for (index row = rows.begin; row < rows.end; ++row)
-        for_vectors<T>(f.units, block, [&](index unit, index, index count) RNNEXT_LAMBDA {
-            Kept<Cell, T> kept;
-            load_kept<Cell, T>(f, step, row, unit, count, kept);
-            T* const dh = f.dh + row * f.d_row + unit;
-            T* const da_row =
-                f.da + step * f.da_time + row * traits_of<Cell>.columns * f.units + unit;
-            V da[traits_of<Cell>.columns];
-            unroll<traits_of<Cell>.columns>([&](auto p) RNNEXT_LAMBDA {
-                da[p] = load_partial(da_row + p * f.units, count);
-            });
-            const V through = Cell::operand_backward(
-                kept.s, kept.prev, load(f.d_operand + row * f.d_row + unit), da);
-            store(dh, load(dh) + through);
-            unroll<traits_of<Cell>.h[0].count>([&](auto i) RNNEXT_LAMBDA {
-                constexpr int p = traits_of<Cell>.h[0].first + i;
-                store_partial(da_row + p * f.units, da[p], count);
-            });
-        });
+RNNEXT_INLINE void operand_backward_at(const BackwardScan<T>& f, index step,
+                                       const Place& p) {
+    constexpr int columns = traits_of<Cell>.columns;
+    constexpr Columns completed = traits_of<Cell>.h[0];
+    const KeptAt<Cell, T> kept(f, step, p);
+    T* const dh = f.dh + p.row * f.d_row + p.unit;
+    T* const to = f.da + step * f.da_time + p.row * columns * f.units + p.unit;
+
+    Vec<T> da[columns];
+    unroll<columns>(
+        [&](auto i) RNNEXT_LAMBDA { da[i] = load_partial(to + i * f.units, p.count); });
+    const Vec<T> d_operand = load(f.d_operand + p.row * f.d_row + p.unit);
+    store(dh, load(dh) + Cell::operand_backward(kept.s, kept.prev, d_operand, da));
+    for (int i = completed.first; i < completed.first + completed.count; ++i)
+        store_partial(to + i * f.units, da[i], p.count);
 }
 
 template <class Cell, class T>
@@ -215,8 +207,8 @@ void scan_backward(const BackwardScan<T>& f, Range rows, Range blocks,
     const index da_row = traits_of<Cell>.columns * f.units;
 
     // All columns of da that the product reads must be there: hence the wait.
-    const auto multiply = [&](index step, int which, const T* c0, index c0_row, T* c)
-                              RNNEXT_LAMBDA {
+    const auto multiply = [&](index step, int which, const T* c0, index c0_row,
+                              T* c) RNNEXT_LAMBDA {
         if (sync.wait) sync.wait(sync.context);
         product<T>(f.da + step * f.da_time + rows.begin * da_row +
                        traits_of<Cell>.h[which].first * f.units,
@@ -226,12 +218,16 @@ void scan_backward(const BackwardScan<T>& f, Range rows, Range blocks,
     T* const dh = f.dh + rows.begin * f.d_row;
     for (index step = f.steps; step-- > 0;) {
         for (index block = blocks.begin; block < blocks.end; ++block)
-            apply_backward<Cell, T>(f, step, rows, block);
+            for_places<T>(rows, f.units, block, [&](const Place& p) RNNEXT_LAMBDA {
+                backward_at<Cell, T>(f, step, p);
+            });
         if constexpr (two_products<Cell>) {
             T* const d_operand = f.d_operand + rows.begin * f.d_row;
             multiply(step, 1, f.zeros, 0, d_operand);
             for (index block = blocks.begin; block < blocks.end; ++block)
-                apply_operand_backward<Cell, T>(f, step, rows, block);
+                for_places<T>(rows, f.units, block, [&](const Place& p) RNNEXT_LAMBDA {
+                    operand_backward_at<Cell, T>(f, step, p);
+                });
         }
         multiply(step, 0, dh, f.d_row, dh);
     }

@@ -33,15 +33,25 @@ using vi32 = int32_t __attribute__((vector_size(RNNEXT_VECTOR_BYTES)));
 using vi64 = int64_t __attribute__((vector_size(RNNEXT_VECTOR_BYTES)));
 
 template <class T> struct VecOf;
-template <> struct VecOf<float> { using type = vf; };
-template <> struct VecOf<double> { using type = vd; };
+template <> struct VecOf<float> {
+    using type = vf;
+};
+template <> struct VecOf<double> {
+    using type = vd;
+};
 template <class T> using Vec = typename VecOf<T>::type;
 template <class T> constexpr int lanes = int(RNNEXT_VECTOR_BYTES / sizeof(T));
 
 // The integer vector of the same lanes, and the scalar of a vector.
 template <class V> struct Bits;
-template <> struct Bits<vf> { using type = vi32; using scalar = float; };
-template <> struct Bits<vd> { using type = vi64; using scalar = double; };
+template <> struct Bits<vf> {
+    using type = vi32;
+    using scalar = float;
+};
+template <> struct Bits<vd> {
+    using type = vi64;
+    using scalar = double;
+};
 template <class V> using IntOf = typename Bits<V>::type;
 template <class V> using ScalarOf = typename Bits<V>::scalar;
 
@@ -122,8 +132,12 @@ RNNEXT_INLINE vf fma(vf a, vf b, vf c) {
 RNNEXT_INLINE vd fma(vd a, vd b, vd c) {
     return (vd)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
 }
-RNNEXT_INLINE vf min(vf a, vf b) { return (vf)vminq_f32((float32x4_t)a, (float32x4_t)b); }
-RNNEXT_INLINE vd min(vd a, vd b) { return (vd)vminq_f64((float64x2_t)a, (float64x2_t)b); }
+RNNEXT_INLINE vf min(vf a, vf b) {
+    return (vf)vminq_f32((float32x4_t)a, (float32x4_t)b);
+}
+RNNEXT_INLINE vd min(vd a, vd b) {
+    return (vd)vminq_f64((float64x2_t)a, (float64x2_t)b);
+}
 #else
 #error "rnnext knows x86-64 and aarch64"
 #endif

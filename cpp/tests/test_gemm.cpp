@@ -44,7 +44,8 @@ TEST_CASE_TEMPLATE("product_exact: c0 + A B", T, float, double) {
                     const auto a = integers<T>(rows * a_row, 1);
                     const auto b = integers<T>(k * units, 2);
                     const auto c0 = integers<T>(units, 3);
-                    const auto packed = pack_matrix(kernel, k, units, b.data(), units, 1);
+                    const auto packed =
+                        pack_matrix(kernel, k, units, b.data(), units, 1);
                     std::vector<T> c(std::size_t(rows * c_row), T(99));
                     const index width = 2 * kernel.lanes;
                     kernel.product_exact(a.data(), a_row, rows, packed.panels,
@@ -67,7 +68,8 @@ TEST_CASE_TEMPLATE("product_exact: c0 + A B", T, float, double) {
     }
 }
 
-TEST_CASE_TEMPLATE("gradient and column_sums: C += A^T B, sums += A^T 1", T, float, double) {
+TEST_CASE_TEMPLATE("gradient and column_sums: C += A^T B, sums += A^T 1", T, float,
+                   double) {
     for (const std::string& name : available_isas()) {
         select_isa(name);
         CAPTURE(name);
@@ -82,13 +84,14 @@ TEST_CASE_TEMPLATE("gradient and column_sums: C += A^T B, sums += A^T 1", T, flo
                     const index a_row = m + 5;
                     const auto a = integers<T>(k * a_row, 1);
                     const auto b = integers<T>(k * units, 2);
-                    const auto packed = pack_matrix(kernel, k, units, b.data(), units, 1);
+                    const auto packed =
+                        pack_matrix(kernel, k, units, b.data(), units, 1);
                     const auto before = integers<T>((m + 2) * units, 4);
                     auto c = before;
                     std::vector<T> sums(std::size_t(m + 2), T(5));
                     const Range range{1, m + 1};  // not from the first column
-                    kernel.gradient(a.data(), a_row, range, packed.panels, c.data(), units,
-                                    scratch.data());
+                    kernel.gradient(a.data(), a_row, range, packed.panels, c.data(),
+                                    units, scratch.data());
                     kernel.column_sums(a.data(), a_row, k, range, sums.data());
                     bool equal = true;
                     for (index row = 0; row < m + 2; ++row) {

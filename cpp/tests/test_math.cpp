@@ -65,7 +65,8 @@ float from_bits(std::uint32_t bits) {
     return x;
 }
 
-// The largest error over floats of one sign, `step` apart, and whether they are in order.
+// The largest error over floats of one sign, `step` apart, and whether they are in
+// order.
 struct Sweep {
     double worst = 0;
     float at = 0;
@@ -151,7 +152,8 @@ TEST_CASE("double: at most 2 ULP") {
 }
 
 TEST_CASE_TEMPLATE("edges", T, float, double) {
-    const T inf = std::numeric_limits<T>::infinity(), nan = std::numeric_limits<T>::quiet_NaN();
+    const T inf = std::numeric_limits<T>::infinity(),
+            nan = std::numeric_limits<T>::quiet_NaN();
     const T tiny = std::numeric_limits<T>::denorm_min();
     const auto of = [](void (*f)(const T*, T*, index) noexcept, T x) {
         T y;

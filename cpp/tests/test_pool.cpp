@@ -77,7 +77,8 @@ TEST_CASE("shares cover the whole in order") {
 
 TEST_CASE("a job inside a job, and jobs from several threads") {
     std::atomic<int> inner{0};
-    run_parallel(2, [&](const Team&) { run_parallel(2, [&](const Team&) { ++inner; }); });
+    run_parallel(2,
+                 [&](const Team&) { run_parallel(2, [&](const Team&) { ++inner; }); });
     CHECK(inner >= 1);
 
     std::atomic<int> failures{0};

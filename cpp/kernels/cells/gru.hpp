@@ -64,8 +64,7 @@ struct GruResetBefore {
         return {d.h * s[z], V{}};
     }
 
-    template <class V>
-    static RNNEXT_INLINE V operand_again(const V* s, State<V> prev) {
+    template <class V> static RNNEXT_INLINE V operand_again(const V* s, State<V> prev) {
         return s[r] * prev.h;
     }
 

@@ -11,8 +11,7 @@ namespace rnnext::RNNEXT_NAMESPACE {
 struct RnnTanh {
     static constexpr CellKind kind = CellKind::rnn_tanh;
 
-    template <class V>
-    static RNNEXT_INLINE State<V> forward(const V* a, State<V>, V*) {
+    template <class V> static RNNEXT_INLINE State<V> forward(const V* a, State<V>, V*) {
         return {tanh(a[0]), V{}};
     }
 
@@ -28,8 +27,7 @@ struct RnnTanh {
 struct RnnRelu {
     static constexpr CellKind kind = CellKind::rnn_relu;
 
-    template <class V>
-    static RNNEXT_INLINE State<V> forward(const V* a, State<V>, V*) {
+    template <class V> static RNNEXT_INLINE State<V> forward(const V* a, State<V>, V*) {
         return {relu(a[0]), V{}};
     }
 
