@@ -128,14 +128,14 @@ void scan_forward(const ForwardScan<T>& f, Range rows, Range blocks,
 // What forward kept at a place: the saved values and the states around the step.
 template <class Cell, class T> struct KeptAt {
     Vec<T> s[traits_of<Cell>.saved + 1];
-    State<Vec<T>> prev, now;
+    State<Vec<T>> prev{}, now{};
 
     RNNEXT_INLINE KeptAt(const BackwardScan<T>& f, index step, const Place& p) {
         constexpr int saved = traits_of<Cell>.saved;
         const index before = step * f.slot + p.row * f.units + p.unit;
         const index after = before + f.slot;
-        prev = {load_partial(f.h + before, p.count), {}};
-        now = {load_partial(f.h + after, p.count), {}};
+        prev.h = load_partial(f.h + before, p.count);
+        now.h = load_partial(f.h + after, p.count);
         if constexpr (traits_of<Cell>.has_c) {
             prev.c = load_partial(f.c + before, p.count);
             now.c = load_partial(f.c + after, p.count);
