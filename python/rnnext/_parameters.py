@@ -5,6 +5,8 @@ read-only views, and keeps the packed weights until a parameter changes, so that
 nothing is ever computed with stale ones.
 """
 
+from __future__ import annotations
+
 import sys
 import threading
 from collections.abc import Iterator, Mapping

@@ -3,6 +3,8 @@
 A call keeps no state in the layer, so calls from several threads are safe.
 """
 
+from __future__ import annotations
+
 import warnings
 from typing import Any, ClassVar, Generic, cast
 

@@ -4,6 +4,8 @@ Every message names the argument, what was expected (letters and numbers) and wh
 came. The extension checks again, for memory safety.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
