@@ -2,29 +2,40 @@
 #include "schedule.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "layer.hpp"
 
 namespace rnnext {
 namespace {
 
-constexpr double flops_per_thread =
-    2e5;  // under about 4 us a thread is not worth waking
-constexpr double flops_per_step = 1.6e4;  // nor worth meeting at every step
-constexpr double flops_per_chunk = 1e9;   // about 20 ms: how often Ctrl-C is looked for
+// Under about 4 us a thread is not worth waking, under about 0.4 us not worth meeting
+// at every step.
+constexpr double flops_per_thread = 2e5;
+constexpr double flops_per_step = 1.6e4;
+// Between chunks Ctrl-C is looked for: about every 10 ms. A single step of more is cut
+// into slabs of rows.
+constexpr double flops_per_chunk = 5e8;
+constexpr double flops_per_slab = 2e9;
 
+// Without the padding: the same on every instruction set, and so are the chunks.
+template <class T> index row_bytes(const Weights<T>& w) {
+    return w.traits.columns * w.hidden_size * index(sizeof(T));
+}
+
+// `work` times the operations of forward; chunks of about `chunk_bytes`, but of at
+// least `chunk_rows` rows.
 template <class T>
-Schedule schedule(const Weights<T>& w, index T_, index N, double work, index row_bytes,
+Schedule schedule(const Weights<T>& w, index T_, index N, double work,
                   index chunk_bytes, index chunk_rows) {
-    const double step = work * forward_flops(w.traits, 1, std::max<index>(N, 1),
-                                             w.input_size, w.hidden_size);
+    const index rows = std::max<index>(N, 1);
+    const double step =
+        work * forward_flops(w.traits, 1, rows, w.input_size, w.hidden_size);
     Schedule s{};
-    s.slab =
-        std::max<index>(1, index(double(N) * std::min(1.0, flops_per_chunk / step)));
-    const index bytes = std::max<index>(1, row_bytes * s.slab);
-    s.chunk = std::max(chunk_bytes / bytes, chunk_rows / s.slab);
-    s.chunk =
-        std::min(s.chunk, index(flops_per_chunk / step * double(N) / double(s.slab)));
+    const index slabs = index(std::ceil(step / flops_per_slab));
+    s.slab = (rows + slabs - 1) / slabs;
+    s.chunk = std::max(chunk_bytes / (row_bytes(w) * s.slab), chunk_rows / s.slab);
+    s.chunk = std::min(s.chunk, index(flops_per_chunk / step * double(slabs)));
     s.chunk = std::clamp<index>(s.chunk, 1, std::max<index>(T_, 1));
 
     s.threads = threads_for(step * double(T_));
@@ -50,21 +61,14 @@ Schedule::Part Schedule::part(const Team& team, index rows, index blocks,
     return {{0, rows}, team.share(blocks)};
 }
 
-namespace {
-// Without the padding: the same on every instruction set, and so are the chunks.
-template <class T> index row_bytes(const Weights<T>& w) {
-    return w.traits.columns * w.hidden_size * index(sizeof(T));
-}
-}  // namespace
-
 // Pre-activations of a chunk stay in the second-level cache.
 template <class T> Schedule forward_schedule(const Weights<T>& w, index T_, index N) {
-    return schedule(w, T_, N, 1, row_bytes(w), index(256) << 10, 48);
+    return schedule(w, T_, N, 1, index(256) << 10, 48);
 }
 
 // Enough rows at a time that the parameter gradients are read and written seldom.
 template <class T> Schedule backward_schedule(const Weights<T>& w, index T_, index N) {
-    return schedule(w, T_, N, 2, row_bytes(w), index(1) << 20, 512);
+    return schedule(w, T_, N, 2, index(1) << 20, 512);
 }
 
 template Schedule forward_schedule(const Weights<float>&, index, index);
