@@ -89,7 +89,7 @@ def numpy_call(case: Case) -> Callable[[], Any]:
     sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "tests"))
     import reference
 
-    work, cell, (steps, batch, inputs, hidden), dtype = case
+    work, cell, (steps, batch, inputs, hidden), _ = case
     rng = np.random.default_rng(0)
     rows = GATES[cell] * hidden
     shapes = {

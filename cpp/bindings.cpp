@@ -7,8 +7,11 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <optional>
+#include <chrono>
+#include <cstring>
+#include <exception>
 #include <string>
+#include <thread>
 #include <variant>
 
 #include "dense.hpp"
@@ -90,37 +93,84 @@ bool is_float32(const py::handle& object) {
 
 // ---- long work --------------------------------------------------------------
 
+bool finalizing() {
+#if PY_VERSION_HEX >= 0x030D0000
+    return Py_IsFinalizing();
+#else
+    return _Py_IsFinalizing();
+#endif
+}
+
 bool signal_pending() {
     const py::gil_scoped_acquire gil;
     return PyErr_CheckSignals() != 0;
+}
+
+// Signals reach Python in its main thread alone.
+bool in_main_thread() {
+    const auto threading = py::module_::import("threading");
+    return threading.attr("current_thread")().is(threading.attr("main_thread")());
 }
 
 // Runs f without the GIL when it takes long enough to matter; Ctrl-C comes through.
 template <class F> void compute(double flops, F f) {
     constexpr double worth_releasing = 1e6;
     if (flops < worth_releasing) return f(Interrupt{nullptr});
+    const Interrupt interrupt{in_main_thread() ? signal_pending : nullptr};
+    bool interrupted = false;
+    std::exception_ptr error;
+    PyThreadState* const state = PyEval_SaveThread();
     try {
-        const py::gil_scoped_release release;
-        f(Interrupt{signal_pending});
+        f(interrupt);
     } catch (const Interrupted&) {
-        throw py::error_already_set();
+        interrupted = true;
+    } catch (...) {
+        error = std::current_exception();
     }
+    // Taking the lock of an interpreter that is going away would unwind this thread
+    // through C++ that cannot be unwound: it waits for the end of the process instead.
+    while (finalizing()) std::this_thread::sleep_for(std::chrono::seconds(1));
+    PyEval_RestoreThread(state);
+    if (interrupted) throw py::error_already_set();
+    if (error) std::rethrow_exception(error);
 }
 
 // ---- weights ----------------------------------------------------------------
 
 template <class T> using Shared = std::shared_ptr<const Weights<T>>;
 
-struct PyWeights {
+// Python can make an object without calling its __init__: then its memory is zero,
+// which the members below take for nothing held.
+struct Zeroed {
+    static void* operator new(std::size_t size) {
+        return std::memset(::operator new(size), 0, size);
+    }
+    static void* operator new(std::size_t, void* p) { return p; }
+    static void operator delete(void* p) { ::operator delete(p); }
+};
+
+struct PyWeights : Zeroed {
     std::variant<Shared<float>, Shared<double>> held;
 
+    PyWeights() = default;
+    template <class T>
+    explicit PyWeights(Shared<T> weights) : held(std::move(weights)) {}
+
     template <class T> const Shared<T>& as() const {
+        check();
         if (const auto* p = std::get_if<Shared<T>>(&held)) return *p;
         throw py::type_error("weights: expected dtype " +
                              std::string(py::str(py::dtype::of<T>())));
     }
     template <class F> auto visit(F f) const {
+        check();
         return std::visit([&](const auto& w) { return f(*w); }, held);
+    }
+
+  private:
+    void check() const {
+        if (!std::visit([](const auto& w) { return bool(w); }, held))
+            throw py::type_error("Weights: __init__ was not called");
     }
 };
 
@@ -139,11 +189,11 @@ PyWeights make_weights(CellKind kind, const py::object& w_ih, const py::object& 
     const index gates = cell_traits[int(kind)].gates;
     const index I = shape_of(w_ih, "w_ih", 2)[1], H = shape_of(w_hh, "w_hh", 2)[1];
     if (I < 1 || H < 1) throw py::value_error("w_ih, w_hh: expected I >= 1 and H >= 1");
-    return {std::make_shared<const Weights<T>>(
+    return PyWeights(std::make_shared<const Weights<T>>(
         kind, I, H, data<T>(w_ih, "w_ih", {gates * H, I}),
         data<T>(w_hh, "w_hh", {gates * H, H}),
         optional_data<T>(b_ih, "b_ih", {gates * H}),
-        optional_data<T>(b_hh, "b_hh", {gates * H}), backward)};
+        optional_data<T>(b_hh, "b_hh", {gates * H}), backward));
 }
 
 // A stack whose layers fit each other.
@@ -171,18 +221,29 @@ template <class T> double stack_flops(const Stack<T>& stack, index T_, index N) 
     return sum;
 }
 
-// Factors of the outputs of all layers but the last.
-template <class T>
-std::vector<const T*> mask_pointers(const py::object& masks, index L,
-                                    const Shape& shape) {
-    std::vector<const T*> pointers;
-    if (masks.is_none()) return pointers;
-    const auto list = py::cast<py::sequence>(masks);
-    if (index(py::len(list)) != L - 1)
-        throw py::value_error("masks: expected one for every layer but the last");
-    for (const auto& mask : list) pointers.push_back(data<T>(mask, "masks", shape));
-    return pointers;
+// What a sequence held when the call began: kept, whatever becomes of the sequence.
+std::vector<py::object> items(const py::handle& object, const char* name) {
+    if (!py::isinstance<py::sequence>(object))
+        throw py::type_error(std::string(name) + ": expected a sequence");
+    std::vector<py::object> kept;
+    for (const auto& item : py::reinterpret_borrow<py::sequence>(object))
+        kept.push_back(py::reinterpret_borrow<py::object>(item));
+    return kept;
 }
+
+// Factors of the outputs of all layers but the last, and their owners.
+template <class T> struct Masks {
+    std::vector<py::object> kept;
+    std::vector<const T*> pointers;
+
+    Masks(const py::object& masks, index L, const Shape& shape) {
+        if (masks.is_none()) return;
+        kept = items(masks, "masks");
+        if (index(kept.size()) != L - 1)
+            throw py::value_error("masks: expected one for every layer but the last");
+        for (const auto& mask : kept) pointers.push_back(data<T>(mask, "masks", shape));
+    }
+};
 
 // ---- calls ------------------------------------------------------------------
 
@@ -201,7 +262,8 @@ py::tuple forward_call(const std::vector<PyWeights>& weights, index D,
     call.x = data<T>(x, "x", {T_, N, w.input_size});
     call.h_0 = optional_data<T>(h_0, "h_0", {LD, N, H});
     if (has_c) call.c_0 = optional_data<T>(c_0, "c_0", {LD, N, H});
-    call.masks = mask_pointers<T>(masks, L, {T_, N, D * H});
+    const Masks<T> factors(masks, L, {T_, N, D * H});
+    call.masks = factors.pointers;
     auto y = empty<T>({T_, N, D * H}), h_n = empty<T>({LD, N, H});
     py::object c_n = py::none(), saved = py::none();
     call.y = y.mutable_data();
@@ -243,22 +305,25 @@ py::tuple forward_call(const std::vector<PyWeights>& weights, index D,
 
 template <class T>
 py::tuple backward_call(const std::vector<PyWeights>& weights, index D,
-                        const py::sequence& saved, const py::object& dy,
+                        const py::object& saved, const py::object& dy,
                         const py::object& dh_n, const py::object& dc_n,
                         const py::object& dc, const py::object& masks, bool need_x) {
     const Stack<T> stack = make_stack<T>(weights, D);
     const Weights<T>& w = *stack[0];
     const bool has_c = w.traits.has_c;
     const index LD = index(stack.size()), L = LD / D, H = w.hidden_size;
-    if (index(py::len(saved)) != LD)
+    std::vector<std::vector<py::object>> kept;
+    for (const auto& entry : items(saved, "saved"))
+        kept.push_back(items(entry, "saved"));
+    if (index(kept.size()) != LD)
         throw py::value_error("saved: expected one entry per layer and direction");
 
     NetworkBackward<T> call{stack, D, 0, 0};
     for (index i = 0; i < LD; ++i) {
         if (!stack[std::size_t(i)]->has_backward)
             throw py::value_error("weights: packed without what backward needs");
-        const auto entry = py::cast<py::tuple>(saved[std::size_t(i)]);
-        if (py::len(entry) != 4)
+        const std::vector<py::object>& entry = kept[std::size_t(i)];
+        if (entry.size() != 4)
             throw py::value_error("saved: expected (x, h, c, gates) in every entry");
         if (i == 0) {
             const Shape shape = shape_of(entry[0], "saved x", 3);
@@ -274,7 +339,8 @@ py::tuple backward_call(const std::vector<PyWeights>& weights, index D,
              data<T>(entry[3], "saved gates", {T_, N, w.traits.saved, H})});
     }
     const index T_ = call.T_, N = call.N;
-    call.masks = mask_pointers<T>(masks, L, {T_, N, D * H});
+    const Masks<T> factors(masks, L, {T_, N, D * H});
+    call.masks = factors.pointers;
     call.dy = optional_data<T>(dy, "dy", {T_, N, D * H});
     call.dh_n = optional_data<T>(dh_n, "dh_n", {LD, N, H});
     if (has_c) {
@@ -314,23 +380,25 @@ py::tuple backward_call(const std::vector<PyWeights>& weights, index D,
 template <class T> class PyStepperOf {
   public:
     PyStepperOf(const std::vector<PyWeights>& weights, index N)
-        : stepper_(make_stack<T>(weights, 1), N) {}
+        : stack_(make_stack<T>(weights, 1)), stepper_(stack_, N) {}
 
     void step(const py::object& x, const py::object& out) {
-        const Weights<T>& w = *stepper_.weights()[0];
+        const Stack<T> stack = stack_;  // set_weights may come while this runs
+        const Weights<T>& w = *stack[0];
         const index N = stepper_.batch();
         const T* const from = data<T>(x, "x", {N, w.input_size});
         T* const to = writable_data<T>(out, "out", {N, w.hidden_size});
-        compute(stack_flops(stepper_.weights(), 1, N),
-                [&](Interrupt) { stepper_.step(from, to); });
+        compute(stack_flops(stack, 1, N), [&](Interrupt interrupt) {
+            stepper_.step(stack, from, to, interrupt);
+        });
     }
     void set_weights(const std::vector<PyWeights>& weights) {
         Stack<T> stack = make_stack<T>(weights, 1);
-        const Weights<T>&now = *stepper_.weights()[0], &then = *stack[0];
-        if (stack.size() != stepper_.weights().size() || now.kind != then.kind ||
+        const Weights<T>&now = *stack_[0], &then = *stack[0];
+        if (stack.size() != stack_.size() || now.kind != then.kind ||
             now.hidden_size != then.hidden_size || now.input_size != then.input_size)
             throw py::value_error("weights: do not fit this stepper");
-        stepper_.set_weights(std::move(stack));
+        stack_ = std::move(stack);
     }
     py::tuple get_state() {
         const auto copy = [&](const T* p) -> py::object {
@@ -356,15 +424,15 @@ template <class T> class PyStepperOf {
 
   private:
     Shape state_shape() const {
-        return {index(stepper_.weights().size()), stepper_.batch(),
-                stepper_.weights()[0]->hidden_size};
+        return {index(stack_.size()), stepper_.batch(), stack_[0]->hidden_size};
     }
 
+    Stack<T> stack_;
     Stepper<T> stepper_;
 };
 
 // Either dtype behind one Python class.
-struct PyStepper {
+struct PyStepper : Zeroed {
     std::variant<std::unique_ptr<PyStepperOf<float>>,
                  std::unique_ptr<PyStepperOf<double>>>
         held;
@@ -377,11 +445,18 @@ struct PyStepper {
         else held = std::make_unique<PyStepperOf<double>>(weights, N);
     }
     template <class F> auto visit(F f) {
-        return std::visit([&](auto& s) { return f(*s); }, held);
+        return std::visit(
+            [&](auto& s) {
+                if (!s) throw py::type_error("Stepper: __init__ was not called");
+                return f(*s);
+            },
+            held);
     }
 };
 
 // ---- dense and elementwise --------------------------------------------------
+
+constexpr double elementwise_flops = 50;  // an exp and what is around it
 
 template <class T>
 py::object linear_call(const py::object& x, const py::object& w, const py::object& b) {
@@ -392,7 +467,7 @@ py::object linear_call(const py::object& x, const py::object& w, const py::objec
     auto y = empty<T>({M, O});
     T* const py_ = y.mutable_data();
     compute(2.0 * double(M) * double(K) * double(O),
-            [&](Interrupt) { linear(px, M, K, pw, O, pb, py_); });
+            [&](Interrupt interrupt) { linear(px, M, K, pw, O, pb, py_, interrupt); });
     return y;
 }
 
@@ -403,7 +478,7 @@ template <class T> py::object matmul_tn_call(const py::object& a, const py::obje
     auto y = empty<T>({M, O});
     T* const to = y.mutable_data();
     compute(2.0 * double(M) * double(K) * double(O),
-            [&](Interrupt) { matmul_tn(pa, K, M, pb, O, to); });
+            [&](Interrupt interrupt) { matmul_tn(pa, K, M, pb, O, to, interrupt); });
     return y;
 }
 
@@ -411,17 +486,25 @@ template <class T> py::object softmax_call(const py::object& x) {
     const Shape shape = shape_of(x, "x", 2);
     const T* const from = data<T>(x, "x", shape);
     auto y = empty<T>(shape);
-    softmax(from, shape[0], shape[1], y.mutable_data());
+    T* const to = y.mutable_data();
+    compute(elementwise_flops * double(y.size()), [&](Interrupt interrupt) {
+        softmax(from, shape[0], shape[1], to, interrupt);
+    });
     return y;
 }
 
 template <class T>
 py::object elementwise(const py::object& x, void (*f)(const T*, T*, index) noexcept) {
-    const auto array = py::cast<py::array>(x);
+    if (!py::isinstance<py::array>(x)) throw py::type_error("x: expected an ndarray");
+    const auto array = py::reinterpret_borrow<py::array>(x);
     const Shape shape(array.shape(), array.shape() + array.ndim());
     const T* const from = data<T>(x, "x", shape);
     auto y = empty<T>(shape);
-    f(from, y.mutable_data(), y.size());
+    T* const to = y.mutable_data();
+    compute(elementwise_flops * double(y.size()), [&](Interrupt interrupt) {
+        in_pieces(y.size(), index(1) << 20, interrupt,
+                  [&](Range r) { f(from + r.begin, to + r.begin, r.end - r.begin); });
+    });
     return y;
 }
 
@@ -487,7 +570,7 @@ void register_all(py::module_& m) {
     m.def(
         "backward",
         [](const std::vector<PyWeights>& weights, index directions,
-           const py::sequence& saved, const py::object& dy, const py::object& dh_n,
+           const py::object& saved, const py::object& dy, const py::object& dh_n,
            const py::object& dc_n, const py::object& dc, const py::object& masks,
            bool need_x) {
             const bool single = !weights.empty() &&

@@ -7,9 +7,18 @@
 #include "schedule.hpp"
 
 namespace rnnext {
+namespace {
+
+// Rows whose work, `flops` each, takes about 10 ms.
+index rows_per_piece(double flops) {
+    return std::max<index>(1, index(5e8 / std::max(1.0, flops)));
+}
+
+}  // namespace
 
 template <class T>
-void linear(const T* x, index M, index K, const T* w, index O, const T* b, T* y) {
+void linear(const T* x, index M, index K, const T* w, index O, const T* b, T* y,
+            Interrupt interrupt) {
     const Kernels<T>& k = kernels<T>();
     const PackedMatrix<T> packed = pack_matrix(k, K, O, w, 1, K);
     Scratch scratch;
@@ -17,52 +26,69 @@ void linear(const T* x, index M, index K, const T* w, index O, const T* b, T* y)
     if (b) std::copy_n(b, O, bias);
     else std::fill_n(bias, O, T(0));
     const Range blocks{0, (O + 2 * k.lanes - 1) / (2 * k.lanes)};
-    run_parallel(
-        threads_for(2.0 * double(M) * double(K) * double(O)), [&](const Team& team) {
-            const Range rows = team.share(M, k.row_tile);
-            k.product_exact(x + rows.begin * K, K, rows.end - rows.begin, packed.panels,
-                            blocks, bias, y + rows.begin * O, O);
+    const double flops = 2.0 * double(K) * double(O);  // of a row
+    in_pieces(M, rows_per_piece(flops), interrupt, [&](Range piece) {
+        const index rows = piece.end - piece.begin;
+        run_parallel(threads_for(flops * double(rows)), [&](const Team& team) {
+            const Range mine = team.share(rows, k.row_tile);
+            const index first = piece.begin + mine.begin;
+            k.product_exact(x + first * K, K, mine.end - mine.begin, packed.panels,
+                            blocks, bias, y + first * O, O);
         });
-}
-
-template <class T>
-void matmul_tn(const T* a, index K, index M, const T* b, index O, T* y) {
-    const Kernels<T>& k = kernels<T>();
-    const PackedMatrix<T> packed = pack_matrix(k, K, O, b, O, 1);
-    const int threads = threads_for(2.0 * double(M) * double(K) * double(O));
-    Scratch scratch;
-    const index tile = round_up(128 * k.row_tile, 16);
-    T* const tiles = scratch.take<T>({threads, tile});
-    std::fill_n(y, M * O, T(0));
-    run_parallel(threads, [&](const Team& team) {
-        k.gradient(a, M, team.share(M, k.row_tile), packed.panels, y, O,
-                   tiles + team.thread * tile);
     });
 }
 
-template <class T> void softmax(const T* x, index M, index O, T* y) {
+template <class T>
+void matmul_tn(const T* a, index K, index M, const T* b, index O, T* y,
+               Interrupt interrupt) {
+    const Kernels<T>& k = kernels<T>();
+    const PackedMatrix<T> packed = pack_matrix(k, K, O, b, O, 1);
+    const double flops = 2.0 * double(K) * double(O);  // of a row of y
+    Scratch scratch;
+    const index tile = round_up(gradient_rows * k.row_tile, 16);
+    T* const tiles = scratch.take<T>({get_num_threads(), tile});
+    std::fill_n(y, M * O, T(0));
+    in_pieces(M, rows_per_piece(flops), interrupt, [&](Range piece) {
+        const index rows = piece.end - piece.begin;
+        run_parallel(threads_for(flops * double(rows)), [&](const Team& team) {
+            const Range mine = team.share(rows, k.row_tile);
+            k.gradient(a, M, {piece.begin + mine.begin, piece.begin + mine.end},
+                       packed.panels, y, O, tiles + team.thread * tile);
+        });
+    });
+}
+
+template <class T>
+void softmax(const T* x, index M, index O, T* y, Interrupt interrupt) {
     if (O == 0) return;
-    for (index m = 0; m < M; ++m) {
-        T most = x[m * O];
-        for (index j = 1; j < O; ++j)
-            if (x[m * O + j] > most || most != most) most = x[m * O + j];
-        for (index j = 0; j < O; ++j) y[m * O + j] = x[m * O + j] - most;
-    }
-    kernels<T>().exp(y, y, M * O);
-    for (index m = 0; m < M; ++m) {
-        T sum = 0;
-        for (index j = 0; j < O; ++j) sum += y[m * O + j];
-        for (index j = 0; j < O; ++j) y[m * O + j] /= sum;
-    }
+    in_pieces(M, rows_per_piece(50.0 * double(O)), interrupt, [&](Range piece) {
+        const index n = (piece.end - piece.begin) * O;
+        const T* const from = x + piece.begin * O;
+        T* const to = y + piece.begin * O;
+        for (index i = 0; i < n; i += O) {
+            T most = from[i];
+            for (index j = 1; j < O; ++j)
+                if (from[i + j] > most || most != most) most = from[i + j];
+            for (index j = 0; j < O; ++j) to[i + j] = from[i + j] - most;
+        }
+        kernels<T>().exp(to, to, n);
+        for (index i = 0; i < n; i += O) {
+            T sum = 0;
+            for (index j = 0; j < O; ++j) sum += to[i + j];
+            for (index j = 0; j < O; ++j) to[i + j] /= sum;
+        }
+    });
 }
 
 template void linear(const float*, index, index, const float*, index, const float*,
-                     float*);
+                     float*, Interrupt);
 template void linear(const double*, index, index, const double*, index, const double*,
-                     double*);
-template void matmul_tn(const float*, index, index, const float*, index, float*);
-template void matmul_tn(const double*, index, index, const double*, index, double*);
-template void softmax(const float*, index, index, float*);
-template void softmax(const double*, index, index, double*);
+                     double*, Interrupt);
+template void matmul_tn(const float*, index, index, const float*, index, float*,
+                        Interrupt);
+template void matmul_tn(const double*, index, index, const double*, index, double*,
+                        Interrupt);
+template void softmax(const float*, index, index, float*, Interrupt);
+template void softmax(const double*, index, index, double*, Interrupt);
 
 }  // namespace rnnext

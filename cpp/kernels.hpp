@@ -122,6 +122,9 @@ template <class T> struct BackwardScan {
     const T* zeros;
 };
 
+// Rows of A that `gradient` takes at a time; a multiple of the block of its sums.
+constexpr index gradient_rows = 256;
+
 template <class T> struct CellKernels {
     void (*scan_forward)(const ForwardScan<T>&, Range rows, Range blocks,
                          Sync) noexcept;
@@ -152,11 +155,11 @@ template <class T> struct Kernels {
                           Range blocks, const T* c0, T* c, index c_row) noexcept;
 
     // C[m][:] += sum over k of A[k][m] B[k][:] for m in `m`; rows of C end at b.units.
-    // scratch: 128 * row_tile elements.
+    // scratch: gradient_rows * row_tile elements.
     void (*gradient)(const T* a, index a_row, Range m, const Packed<T>& b, T* c,
                      index c_row, T* scratch) noexcept;
 
-    // out[m] += sum over the k rows of A[k][m], in blocks of 128 as above.
+    // out[m] += sum over the k rows of A[k][m], compensated.
     void (*column_sums)(const T* a, index a_row, index k, Range m, T* out) noexcept;
 
     // Elementwise; x and y may be the same.

@@ -204,7 +204,9 @@ template <class T> class Unprojection {
     T* operand = nullptr;  // [chunk][rows][H], by time
 
   private:
-    index tile_size() const { return round_up(128 * w_.kernels.row_tile, 16); }
+    index tile_size() const {
+        return round_up(gradient_rows * w_.kernels.row_tile, 16);
+    }
 
     // This thread's blocks of the packed rows at row(0), row(1) ... row(count - 1),
     // each `rows` rows of `units`.

@@ -91,36 +91,31 @@ template <class T> void backward(const NetworkBackward<T>& call, Interrupt inter
     }
 }
 
-template <class T>
-Stepper<T>::Stepper(Stack<T> weights, index N) : weights_(std::move(weights)), N_(N) {
-    const index L = index(weights_.size()), H = weights_[0]->hidden_size;
+template <class T> Stepper<T>::Stepper(const Stack<T>& stack, index N) : N_(N) {
+    const index L = index(stack.size()), H = stack[0]->hidden_size;
     const index size = elements<T>({L, N, H});
     h_ = aligned_buffer<T>(size);
     std::fill_n(h_.get(), size, T(0));
-    if (weights_[0]->traits.has_c) {
+    if (stack[0]->traits.has_c) {
         c_ = aligned_buffer<T>(size);
         std::fill_n(c_.get(), size, T(0));
     }
     for (auto& b : between_) b = aligned_buffer<T>(N * H);
 }
 
-template <class T> void Stepper<T>::step(const T* x, T* out) {
-    const index L = index(weights_.size()), H = weights_[0]->hidden_size;
+template <class T>
+void Stepper<T>::step(const Stack<T>& stack, const T* x, T* out, Interrupt interrupt) {
+    const index L = index(stack.size()), H = stack[0]->hidden_size;
     for (index l = 0; l < L; ++l) {
-        T* const y = l == L - 1 ? out : between_[l & 1].get();
-        T* const h = h_.get() + l * N_ * H;
-        T* const c = at(c_.get(), l * N_ * H);
-        LayerForward<T> layer{*weights_[std::size_t(l)], 1, N_, false};
+        LayerForward<T> layer{*stack[std::size_t(l)], 1, N_, false};
         layer.x = x;
-        layer.h_0 = h;
-        layer.h_n = h;
-        layer.c_0 = c;
-        layer.c_n = c;
-        layer.y = y;
+        layer.h_0 = layer.h_n = h_.get() + l * N_ * H;
+        layer.c_0 = layer.c_n = at(c_.get(), l * N_ * H);
+        layer.y = l == L - 1 ? out : between_[l & 1].get();
         layer.y_time = N_ * H;
         layer.y_row = H;
-        forward(layer, Interrupt{nullptr});
-        x = y;
+        forward(layer, interrupt);
+        x = layer.y;
     }
 }
 

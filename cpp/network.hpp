@@ -44,21 +44,18 @@ template <class T> struct NetworkBackward {
 template <class T> void forward(const NetworkForward<T>& call, Interrupt interrupt);
 template <class T> void backward(const NetworkBackward<T>& call, Interrupt interrupt);
 
-// The state of a one-direction stack that is fed one step at a time.
+// The state of a one-direction stack that is fed one step at a time. The stack comes
+// with every step: it may change in between.
 template <class T> class Stepper {
   public:
-    Stepper(Stack<T> weights, index N);
-    void step(const T* x, T* out);
-    // Of the same cell and sizes.
-    void set_weights(Stack<T> weights) { weights_ = std::move(weights); }
+    Stepper(const Stack<T>& stack, index N);
+    void step(const Stack<T>& stack, const T* x, T* out, Interrupt interrupt);
 
-    const Stack<T>& weights() const { return weights_; }
     index batch() const { return N_; }
     T* h() { return h_.get(); }  // [L, N, H]
     T* c() { return c_.get(); }  // null without a cell state
 
   private:
-    Stack<T> weights_;
     index N_;
     AlignedBuffer<T> h_, c_, between_[2];
 };

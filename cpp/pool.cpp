@@ -10,10 +10,10 @@
 #include <condition_variable>
 #include <cstdint>
 #include <cstdlib>
+#include <exception>
 #include <fstream>
 #include <mutex>
 #include <string>
-#include <system_error>
 #include <thread>
 
 namespace rnnext {
@@ -88,8 +88,8 @@ void Pool::grow(int workers) {
             std::thread([this, worker, seen] { work(worker, seen); }).detach();
             ++workers_;
         }
-    } catch (const std::system_error&) {
-        // Fewer threads, the same result.
+    } catch (const std::exception&) {
+        // No thread or no memory for one: fewer threads, the same result.
     }
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
@@ -201,8 +201,21 @@ bool Stop::now(const Team& team) noexcept {
             if (interrupt_.pending()) stopped_ = true;
         }
     }
+    // The answer may change only after all have read it, hence the second meeting.
     team.wait();
-    return stopped_;
+    const bool answer = stopped_;
+    team.wait();
+    return answer;
+}
+
+void in_pieces(index n, index piece, Interrupt interrupt,
+               const std::function<void(Range)>& f) {
+    Barrier alone(1);
+    const Team team{0, 1, alone};
+    Stop stop(interrupt);
+    for (index i = 0; i < n && !stop.now(team); i += piece)
+        f({i, std::min(n, i + piece)});
+    stop.rethrow();
 }
 
 }  // namespace rnnext

@@ -76,4 +76,8 @@ class Stop {
     std::atomic<bool> stopped_{false};
 };
 
+// Calls f for [0, n) a piece at a time, and throws Interrupted in between.
+void in_pieces(index n, index piece, Interrupt interrupt,
+               const std::function<void(Range)>& f);
+
 }  // namespace rnnext

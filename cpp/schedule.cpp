@@ -29,8 +29,10 @@ template <class T>
 Schedule schedule(const Weights<T>& w, index T_, index N, double work,
                   index chunk_bytes, index chunk_rows) {
     const index rows = std::max<index>(N, 1);
+    // Narrow layers take the time of a vector or so.
     const double step =
-        work * forward_flops(w.traits, 1, rows, w.input_size, w.hidden_size);
+        work * forward_flops(w.traits, 1, rows, std::max<index>(w.input_size, 16),
+                             std::max<index>(w.hidden_size, 16));
     Schedule s{};
     const index slabs = index(std::ceil(step / flops_per_slab));
     s.slab = (rows + slabs - 1) / slabs;

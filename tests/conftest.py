@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 import reference
+
 import rnnext
 from rnnext import _core
 
@@ -99,7 +100,7 @@ class Problem:
     """
 
     def __init__(self, cell, *shape, seed=0, dtype=np.float64, **options):
-        I, H, N, T = shape  # noqa: E741
+        I, H, N, T = shape
         self.cell, self.dtype = cell, np.dtype(dtype)
         self.layer = make_layer(cell, I, H, dtype=dtype, rng=seed, **options)
         L, D = self.layer.num_layers, 1 + self.layer.bidirectional

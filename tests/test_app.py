@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+
 import rnnext
 from rnnext.app import train
 from rnnext.app.cli import main
 from rnnext.app.files import KEY, load_model
 from rnnext.app.interrupt import interruptible
-from safetensors import safe_open
-from safetensors.numpy import load_file, save_file
 
 TALE = "one cat sat on the mat while two dogs ran over a hill and sang"
 WORDS = TALE.split()

@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 import pytest
+
 from rnnext.app.baselines import bigram_bits, unigram_bits
 from rnnext.app.data import (
     Streams,

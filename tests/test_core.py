@@ -7,9 +7,10 @@ import sys
 import numpy as np
 import pytest
 from conftest import CELLS, LAYERS
+
 from rnnext import _core
 
-T, N, I, H = 5, 2, 3, 4  # noqa: E741
+T, N, I, H = 5, 2, 3, 4
 GATES = {cell: LAYERS[cell][0]._gates for cell in CELLS}
 WRONG = (TypeError, ValueError)
 DTYPES = (np.float32, np.float64)
@@ -363,7 +364,7 @@ def test_calls_of_no_steps_or_sequences(cell, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_dense_of_nothing(dtype):
-    for M, K, O in itertools.product((0, 2), repeat=3):  # noqa: E741
+    for M, K, O in itertools.product((0, 2), repeat=3):
         x, w, b = (zeros(*s, dtype=dtype) for s in ((M, K), (O, K), (O,)))
         np.testing.assert_array_equal(_core.linear(x, w, b), zeros(M, O))
         np.testing.assert_array_equal(_core.matmul_tn(x.T.copy(), w.T.copy()), x @ w.T)

@@ -3,7 +3,6 @@
 import course_reference as reference
 import numpy as np
 import pytest
-import rnnext
 from course_cases import (
     KINDS,
     SIZES,
@@ -17,6 +16,8 @@ from course_cases import (
     loop_backward,
     loop_forward,
 )
+
+import rnnext
 
 MODES = [(True, False), (True, True), (False, True)]  # da, dy
 

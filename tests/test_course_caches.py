@@ -6,7 +6,6 @@ import pickle
 import course_reference as reference
 import numpy as np
 import pytest
-import rnnext
 from course_cases import (
     KINDS,
     assert_all_close,
@@ -19,6 +18,8 @@ from course_cases import (
     loop_backward,
     loop_forward,
 )
+
+import rnnext
 
 MODES = [(True, False), (True, True), (False, True)]  # da, dy
 ENTRIES = {"rnn": 4, "rnn-uwv": 4, "lstm": 10, "gru": 7}

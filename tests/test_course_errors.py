@@ -4,8 +4,9 @@ import re
 
 import numpy as np
 import pytest
-import rnnext
 from course_cases import KINDS, cell_forward, draw, loop_backward, loop_forward
+
+import rnnext
 
 RNN, UWV, LSTM, GRU = (draw(kind) for kind in KINDS)  # (3, 5, 2, 10, 4)
 RNN_CELL, UWV_CELL, LSTM_CELL, GRU_CELL = (

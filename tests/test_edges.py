@@ -18,6 +18,7 @@ from conftest import (
     named_state,
     same_bits,
 )
+
 from rnnext import _core
 
 # ---------------------------------------------------------------- nothing to do

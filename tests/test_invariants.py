@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import rnnext
 from conftest import (
     CELLS,
     Problem,
@@ -13,6 +12,8 @@ from conftest import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import rnnext
 from rnnext import _core
 
 # (I, H, N, T): small; several blocks of every sum and several chunks of time; work that

@@ -10,7 +10,6 @@ import sys
 import numpy as np
 import pytest
 import reference
-import rnnext
 from conftest import (
     Problem,
     assert_close,
@@ -20,6 +19,8 @@ from conftest import (
     named_state,
     same_bits,
 )
+
+import rnnext
 
 GATES = {name: cell.gates for name, cell in reference.CELLS.items()}
 CELL_KINDS = {

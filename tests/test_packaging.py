@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 import rnnext
 from rnnext import _core
 

@@ -24,7 +24,7 @@ def draw(rng, **shapes):
 
 
 def test_step(cell, rng):
-    cell, (N, I, H) = reference.CELLS[cell], (3, 4, 5)  # noqa: E741
+    cell, (N, I, H) = reference.CELLS[cell], (3, 4, 5)
     rows = cell.gates * H
     arrays = draw(rng, x=(N, I), h=(N, H)) | (draw(rng, c=(N, H)) if cell.has_c else {})
     arrays |= draw(rng, w_ih=(rows, I), w_hh=(rows, H), b_ih=rows, b_hh=rows)
@@ -48,7 +48,7 @@ def test_step(cell, rng):
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no_bias"])
 def test_network(cell, bias, rng):
     has_c, gates = reference.CELLS[cell].has_c, reference.CELLS[cell].gates
-    T, N, I, H, L, D = 3, 2, 3, 4, 2, 2  # noqa: E741
+    T, N, I, H, L, D = 3, 2, 3, 4, 2, 2
     options = {"cell": cell, "num_layers": L, "bidirectional": True}
     options["masks"] = [rng.choice([0.0, 2.0], (T, N, D * H))]
     state = (L * D, N, H)

@@ -4,8 +4,9 @@ import functools
 
 import numpy as np
 import pytest
-import rnnext
 from conftest import Problem, errors, named_gradients, named_state, same_bits
+
+import rnnext
 
 torch = pytest.importorskip("torch")
 
@@ -16,7 +17,7 @@ KINDS = {
     "lstm": ("LSTM", {}),
     "gru": ("GRU", {}),
 }
-T, N, I, H = 7, 3, 5, 9  # noqa: E741
+T, N, I, H = 7, 3, 5, 9
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -17,7 +17,9 @@
 
 namespace rnnext::RNNEXT_NAMESPACE {
 
-constexpr index k_block = 128;  // part of the numerical contract
+// Part of the numerical contract. Measured: with 128 or 64 float gradients of GRU and
+// RNN are up to 1.7 or 1.15 times further from the truth than PyTorch's, with 32 never.
+constexpr index k_block = 32;
 
 // Accumulators that fit the register file beside the operands, and the rows of a tile.
 #if defined(__AVX512F__)
@@ -61,33 +63,49 @@ RNNEXT_INLINE void multiply_block(const T* a, index a_row, const T* b, index b_p
     constexpr int groups = (M + 2) / 3;
     const T* rows[groups];
     unroll<groups>([&](auto i) RNNEXT_LAMBDA { rows[i] = a + 3 * i * a_row; });
-    const auto broadcast = [&](auto m) RNNEXT_LAMBDA {
-        if constexpr (packed_a) return splat(a[m]);
-        else return splat(rows[m / 3][(m % 3) * a_row]);
+    const auto broadcast = [&](auto m, auto ahead) RNNEXT_LAMBDA {
+        if constexpr (packed_a) return splat(a[m + ahead * M]);
+        else return splat(rows[m / 3][(m % 3) * a_row + ahead]);
     };
-    for (index k = 0; k < k_size; ++k) {
+    const auto one = [&](auto ahead) RNNEXT_LAMBDA {
+        const T* const w_at = b + ahead * width;
         if constexpr (M <= 3) {
             Vec<T> x[M];
-            unroll<M>([&](auto m) RNNEXT_LAMBDA { x[m] = broadcast(m); });
+            unroll<M>([&](auto m) RNNEXT_LAMBDA { x[m] = broadcast(m, ahead); });
             unroll<P * NV>([&](auto v) RNNEXT_LAMBDA {
-                const Vec<T> w = load(b + (v / NV) * b_panel + (v % NV) * lanes<T>);
+                const Vec<T> w = load(w_at + (v / NV) * b_panel + (v % NV) * lanes<T>);
                 unroll<M>([&](auto m)
                               RNNEXT_LAMBDA { acc[m][v] = fma(x[m], w, acc[m][v]); });
             });
         } else {
             Vec<T> w[P * NV];
             unroll<P * NV>([&](auto v) RNNEXT_LAMBDA {
-                w[v] = load(b + (v / NV) * b_panel + (v % NV) * lanes<T>);
+                w[v] = load(w_at + (v / NV) * b_panel + (v % NV) * lanes<T>);
             });
             unroll<M>([&](auto m) RNNEXT_LAMBDA {
-                const Vec<T> x = broadcast(m);
+                const Vec<T> x = broadcast(m, ahead);
                 unroll<P * NV>(
                     [&](auto v) RNNEXT_LAMBDA { acc[m][v] = fma(x, w[v], acc[m][v]); });
             });
         }
-        b += width;
-        if constexpr (packed_a) a += M;
-        else unroll<groups>([&](auto i) RNNEXT_LAMBDA { ++rows[i]; });
+    };
+    const auto advance = [&](auto count) RNNEXT_LAMBDA {
+        b += count * width;
+        if constexpr (packed_a) a += count * M;
+        else unroll<groups>([&](auto i) RNNEXT_LAMBDA { rows[i] += count; });
+    };
+    // A whole block is a loop of known length, which the branch predictor learns.
+    constexpr int together = 4;
+    if (k_size == k_block) {
+        for (index k = 0; k < k_block; k += together) {
+            unroll<together>(one);
+            advance(Int<together>{});
+        }
+        return;
+    }
+    for (index k = 0; k < k_size; ++k) {
+        one(Int<0>{});
+        advance(Int<1>{});
     }
 }
 
@@ -260,8 +278,8 @@ template <class T>
 void gradient(const T* a, index a_row, Range range, const Packed<T>& b, T* c,
               index c_row, T* scratch) noexcept {
     const index blocks = (b.units + block_units<T> - 1) / block_units<T>;
-    for (index k = 0; k < b.k; k += k_block) {
-        const index kn = min(k_block, b.k - k);
+    for (index k = 0; k < b.k; k += gradient_rows) {
+        const index kn = min(gradient_rows, b.k - k);
         for_row_tiles(
             range.end - range.begin, [&](index m, index height) RNNEXT_LAMBDA {
                 const index row = range.begin + m;
@@ -283,18 +301,20 @@ void gradient(const T* a, index a_row, Range range, const Packed<T>& b, T* c,
     }
 }
 
+// A plain chain over thousands of rows would be the least exact of all gradients; with
+// the rounding of each addition carried along (Kahan 1965) its length does not matter.
 template <class T>
 void column_sums(const T* a, index a_row, index k, Range range, T* out) noexcept {
     for (index m = range.begin; m < range.end; m += lanes<T>) {
         const index count = range.end - m;
-        Vec<T> total = load_partial(out + m, count);
-        for (index k0 = 0; k0 < k; k0 += k_block) {
-            Vec<T> sum = {};
-            for (index i = k0; i < min(k, k0 + k_block); ++i)
-                sum += load_partial(a + i * a_row + m, count);
-            total += sum;
+        Vec<T> sum = {}, lost = {};
+        for (index i = 0; i < k; ++i) {
+            const Vec<T> next = load_partial(a + i * a_row + m, count) - lost;
+            const Vec<T> total = sum + next;
+            lost = (total - sum) - next;
+            sum = total;
         }
-        store_partial(out + m, total, count);
+        store_partial(out + m, load_partial(out + m, count) + sum, count);
     }
 }
 

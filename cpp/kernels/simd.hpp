@@ -119,7 +119,8 @@ RNNEXT_INLINE vd min(vd a, vd b) { return _mm256_min_pd(a, b); }
 #elif defined(__x86_64__)
 RNNEXT_INLINE vf splat(float s) { return _mm_set1_ps(s); }
 RNNEXT_INLINE vd splat(double s) { return _mm_set1_pd(s); }
-RNNEXT_INLINE vf fma(vf a, vf b, vf c) { return a * b + c; }  // no FMA: two roundings
+#define RNNEXT_NO_FMA
+RNNEXT_INLINE vf fma(vf a, vf b, vf c) { return a * b + c; }  // two roundings
 RNNEXT_INLINE vd fma(vd a, vd b, vd c) { return a * b + c; }
 RNNEXT_INLINE vf min(vf a, vf b) { return _mm_min_ps(a, b); }
 RNNEXT_INLINE vd min(vd a, vd b) { return _mm_min_pd(a, b); }
@@ -140,6 +141,15 @@ RNNEXT_INLINE vd min(vd a, vd b) {
 }
 #else
 #error "rnnext knows x86-64 and aarch64"
+#endif
+
+#if defined(RNNEXT_NO_FMA)
+// f in double precision on both halves of v.
+template <class F> RNNEXT_INLINE vf in_double(vf v, F&& f) {
+    const vd low = f((vd)_mm_cvtps_pd(v)),
+             high = f((vd)_mm_cvtps_pd(_mm_movehl_ps(v, v)));
+    return _mm_movelh_ps(_mm_cvtpd_ps(low), _mm_cvtpd_ps(high));
+}
 #endif
 
 template <class V> RNNEXT_INLINE V splat_as(ScalarOf<V> s) { return splat(s); }

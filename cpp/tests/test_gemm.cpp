@@ -74,7 +74,7 @@ TEST_CASE_TEMPLATE("gradient and column_sums: C += A^T B, sums += A^T 1", T, flo
         select_isa(name);
         CAPTURE(name);
         const Kernels<T>& kernel = kernels<T>();
-        std::vector<T> scratch(std::size_t(128 * kernel.row_tile));
+        std::vector<T> scratch(std::size_t(gradient_rows * kernel.row_tile));
         for (const index m : rows_tried)
             for (const index units : units_tried)
                 for (const index k : k_tried) {

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from . import _core
 from ._validation import Array
 
 S = TypeVar("S")  # the state: h, or (h, c)
+# Whose cache it is: cell, I, H, L, D, bias, dtype.
+Kind: TypeAlias = tuple[str, int, int, int, int, bool, str]
 
 
 def read_only(array: Array) -> Array:
@@ -43,12 +45,14 @@ class Cache:
         masks: list[Array] | None,
         gates: int,
         batched: bool,
+        kind: Kind,
     ) -> None:
         self._weights = weights
         self._saved = saved
         self._masks = masks
         self._gates = gates
         self._batched = batched
+        self._kind = kind
 
     @property
     def h(self) -> list[Array]:

@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from . import _core
-from ._validation import positive_integer
+from ._validation import integer
 
 _MOST_THREADS = 1024
 
@@ -37,7 +37,10 @@ def set_num_threads(n: int) -> None:
     1
     >>> rnnext.set_num_threads(before)
     """
-    _core.set_num_threads(positive_integer("n", n, _MOST_THREADS))
+    number = integer("n", n)
+    if not 1 <= number <= _MOST_THREADS:
+        raise ValueError(f"n: expected 1 to {_MOST_THREADS}, got {number}")
+    _core.set_num_threads(number)
 
 
 def get_num_threads() -> int:

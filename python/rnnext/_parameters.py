@@ -7,6 +7,7 @@ nothing is ever computed with stale ones.
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -17,16 +18,67 @@ from typing import Any
 import numpy as np
 
 from . import _core
-from ._validation import Array, describe
+from ._validation import Array, describe, real_array
+
+
+def _handle(array: Array) -> Array:
+    """A flat writable array over the memory of a read-only one, with a life of its own.
+
+    Every view that comes of it refers to it and not to `array`, so that one which
+    outlives its block can be told by the references.
+    """
+    array.flags.writeable = True
+    try:
+        return np.frombuffer(array.data.cast("B"), array.dtype)
+    finally:
+        array.flags.writeable = False
+
+
+def _is_kept(handles: dict[str, Array], views: dict[str, Array], name: str) -> bool:
+    """Whether something beside the block and these two refers to them."""
+    probe = np.zeros(1)
+    known_handles, known_views = {"": probe}, {"": probe.reshape(1, 1)}
+    given = dict(known_views)  # stands for the block's
+    del probe
+    handle_count = sys.getrefcount(known_handles[""])
+    view_count = sys.getrefcount(known_views[""])
+    del given
+    return (
+        sys.getrefcount(handles[name]) > handle_count
+        or sys.getrefcount(views[name]) > view_count
+    )
 
 
 class _InPlace(dict[str, Array]):
     """Setting an item writes into its array: ``p[name] = values`` is never lost."""
 
     def __setitem__(self, name: str, values: Array) -> None:
+        if name not in self:
+            raise KeyError(f"{name} is unknown (parameters: {', '.join(self)})")
         array = self[name]
-        if values is not array:
+        if values is array:
+            return
+        values = real_array(name, values)
+        try:
             array[...] = values
+        except ValueError:
+            expected = describe([("", n) for n in array.shape])
+            raise ValueError(
+                f"{name}: expected shape {expected}, got {values.shape}"
+            ) from None
+
+    def update(self, *others: Any, **arrays: Array) -> None:
+        for name, values in dict(*others, **arrays).items():
+            self[name] = values
+
+    def __ior__(self, other: Any) -> _InPlace:  # type: ignore[override,misc]
+        self.update(other)
+        return self
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("parameters can be changed, not added or removed")
+
+    __delitem__ = clear = pop = popitem = setdefault = _refuse
 
 
 class Parametrised:
@@ -42,6 +94,11 @@ class Parametrised:
         rng: np.random.Generator,
     ) -> None:
         self.dtype = dtype
+        if sum(math.prod(shape) for shape in shapes.values()) >= 2**60:
+            raise MemoryError(
+                "parameters: expected fewer than 2**60 numbers, got shapes "
+                f"{', '.join(map(str, shapes.values()))}"
+            )
         self._arrays = {
             name: rng.uniform(-bound, bound, shape).astype(dtype)
             for name, shape in shapes.items()
@@ -58,9 +115,9 @@ class Parametrised:
             self._expose(name)
 
     def _expose(self, name: str) -> None:
-        view = self._arrays[name].view()
-        view.flags.writeable = False
-        self._views[name] = view
+        # A view of a read-only array cannot be made writable.
+        self._arrays[name].flags.writeable = False
+        self._views[name] = self._arrays[name].view()
 
     def _pack(self, backward: bool) -> list[_core.Weights]:
         raise NotImplementedError
@@ -78,7 +135,11 @@ class Parametrised:
 
     @property
     def parameters(self) -> Mapping[str, Array]:
-        """Name -> read-only view, in PyTorch's order; the views follow every change."""
+        """Name -> read-only view, in PyTorch's order.
+
+        The mapping follows every change, and so do its views, except those taken before
+        a `writable` block of which a view is kept.
+        """
         return MappingProxyType(self._views)
 
     def state_dict(self) -> dict[str, Array]:
@@ -88,7 +149,8 @@ class Parametrised:
         -------
         dict of str to ndarray
         """
-        return {name: array.copy() for name, array in self._arrays.items()}
+        with self._lock:
+            return {name: array.copy() for name, array in self._arrays.items()}
 
     @contextmanager
     def writable(self) -> Iterator[dict[str, Array]]:
@@ -111,27 +173,21 @@ class Parametrised:
         with self._lock:
             self._open += 1
             self._packed = None
-        # Views of this block alone hang on a handle of their own, so that a view of a
-        # view that outlives the block can be told by the handle's references.
-        handles = {
-            name: np.frombuffer(array.data.cast("B"), self.dtype)
-            for name, array in self._arrays.items()
-        }
+            handles = {name: _handle(array) for name, array in self._arrays.items()}
         views = {
             name: handle.reshape(self._arrays[name].shape)
             for name, handle in handles.items()
         }
+        given = _InPlace(views)
         try:
-            yield _InPlace(views)
+            yield given
         finally:
             with self._lock:
                 self._open -= 1
                 self._packed = None
-                for name, view in views.items():
-                    view.flags.writeable = False
-                    handle = handles[name]
-                    # Ours: `handles`, `handle`, the view, the argument of the count.
-                    if sys.getrefcount(handle) > 4:
+                for name in views:
+                    views[name].flags.writeable = False
+                    if _is_kept(handles, views, name):
                         self._arrays[name] = self._arrays[name].copy()
                         self._expose(name)
 
@@ -186,11 +242,7 @@ class Parametrised:
             if name not in self._arrays:
                 faults.append(f"{name!s} is unknown")
                 continue
-            array = np.asarray(value)
-            if array.dtype.kind not in "fiub":
-                raise TypeError(
-                    f"{name}: expected real numbers, got dtype {array.dtype}"
-                )
+            array = real_array(name, value)
             expected = self._arrays[name].shape
             if array.shape != expected:
                 wanted = describe([("", n) for n in expected])
@@ -203,7 +255,7 @@ class Parametrised:
             )
         with self._lock:
             for name, array in values.items():
-                self._arrays[name][...] = array
+                _handle(self._arrays[name])[:] = array.ravel()
             self._packed = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -212,4 +264,6 @@ class Parametrised:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        # Arrays from a pickle may rest on memory that is not theirs.
+        self._arrays = {name: array.copy() for name, array in self._arrays.items()}
         self._start()

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from . import _core
-from ._cache import Cache, Gradients, S
+from ._cache import Cache, Gradients, Kind, S
 from ._parameters import Parametrised
 from ._stream import Stream
 from ._validation import (
@@ -23,9 +23,11 @@ from ._validation import (
     float_array,
     float_dtype,
     generator,
+    kind,
     positive_integer,
     probability,
     shaped_array,
+    state_parts,
 )
 
 
@@ -75,7 +77,7 @@ class Recurrent(Parametrised, Generic[S]):
         ends = ("", "_reverse")[: self._directions]
         return [f"_l{layer}{end}" for layer in range(self.num_layers) for end in ends]
 
-    def _kinds(self) -> tuple[str, ...]:
+    def _names(self) -> tuple[str, ...]:
         weights = ("weight_ih", "weight_hh")
         return (*weights, "bias_ih", "bias_hh") if self.bias else weights
 
@@ -86,8 +88,8 @@ class Recurrent(Parametrised, Generic[S]):
             first = i < self._directions
             columns = self.input_size if first else self._directions * self.hidden_size
             all_shapes = ((rows, columns), (rows, self.hidden_size), (rows,), (rows,))
-            for kind, shape in zip(self._kinds(), all_shapes, strict=False):
-                shapes[f"{kind}{suffix}"] = shape
+            for name, shape in zip(self._names(), all_shapes, strict=False):
+                shapes[f"{name}{suffix}"] = shape
         return shapes
 
     def _pack(self, backward: bool) -> list[_core.Weights]:
@@ -151,26 +153,15 @@ class Recurrent(Parametrised, Generic[S]):
         if state is None:
             return None, None
         letter = "d" if name.startswith("d") else ""
-        if self._has_c:
-            if not isinstance(state, (tuple, list)) or len(state) != 2:
-                raise TypeError(
-                    f"{name}: expected a tuple ({letter}h_{end}, {letter}c_{end}), got "
-                    f"{_kind(state)}"
-                )
-            parts = {f"{letter}h_{end}": state[0], f"{letter}c_{end}": state[1]}
-        else:
-            if isinstance(state, (tuple, list)):
-                raise TypeError(
-                    f"{name}: expected an array {letter}h_{end}, got {_kind(state)}"
-                )
-            parts = {f"{letter}h_{end}": state, "": None}
+        labels = (f"{letter}h_{end}", f"{letter}c_{end}")
+        parts = state_parts(name, state, labels, self._has_c)
         shape = self._state_shape(batch, batched)
         full = (shape[0][1], batch, self.hidden_size)
         h, c = (
             None
             if part is None
             else shaped_array(label, part, self.dtype, shape).reshape(full)
-            for label, part in parts.items()
+            for label, part in zip(labels, parts, strict=True)
         )
         return h, c
 
@@ -246,7 +237,7 @@ class Recurrent(Parametrised, Generic[S]):
             weights, self._directions, steps, h_0, c_0, masks, True
         )
         assert saved is not None
-        cache = Cache(weights, saved, masks, self._gates, batched)
+        cache = Cache(weights, saved, masks, self._gates, batched, self._kind)
         return (
             self._users_layout(y, batched),
             self._users_state(h_n, c_n, batched),
@@ -322,9 +313,9 @@ class Recurrent(Parametrised, Generic[S]):
             boolean("need_x", need_x),
         )
         parameters = {
-            f"{kind}{suffix}": array
+            f"{name}{suffix}": array
             for suffix, arrays in zip(self._suffixes(), gradients, strict=True)
-            for kind, array in zip(self._kinds(), arrays, strict=False)
+            for name, array in zip(self._names(), arrays, strict=False)
         }
         return Gradients(
             None if dx is None else self._users_layout(dx, batched),
@@ -337,17 +328,23 @@ class Recurrent(Parametrised, Generic[S]):
             raise TypeError(
                 f"cache: expected what forward returned, got {type(cache).__name__}"
             )
-        first = cache._weights[0]
-        x = cache._saved[0][0]
-        ours = (self._cell, self.input_size, self.hidden_size)
-        theirs = (first.cell, first.input_size, first.hidden_size)
-        count = self.num_layers * self._directions
-        if theirs != ours or len(cache._weights) != count or x.dtype != self.dtype:
+        if cache._kind != self._kind:
             raise ValueError(
-                f"cache: expected one of this layer, {ours} in {self.dtype} with "
-                f"{count} layers and directions, got {theirs} in {x.dtype} with "
-                f"{len(cache._weights)}"
+                f"cache: expected one of a layer of {_describe_kind(self._kind)}, got "
+                f"one of {_describe_kind(cache._kind)}"
             )
+
+    @property
+    def _kind(self) -> Kind:
+        return (
+            self._cell,
+            self.input_size,
+            self.hidden_size,
+            self.num_layers,
+            self._directions,
+            self.bias,
+            str(self.dtype),
+        )
 
     def _cell_gradients(
         self, dc: Any, steps: int, batch: int, batched: bool
@@ -358,12 +355,14 @@ class Recurrent(Parametrised, Generic[S]):
         if not self._has_c:
             raise TypeError(f"dc: {type(self).__name__} has no cell state")
         count = self.num_layers * self._directions
-        if isinstance(dc, (tuple, list)):
-            dc = np.stack([float_array("dc", part, self.dtype) for part in dc])
-        array = float_array("dc", dc, self.dtype)
         shape: list[Dimension] = [("T", steps), ("H", self.hidden_size)]
         if batched:
             shape.insert(1, ("N", batch))
+        if isinstance(dc, (tuple, list)):
+            if len(dc) != count:
+                raise ValueError(f"dc: expected {count} arrays, got {kind(dc)}")
+            dc = np.stack([shaped_array("dc", part, self.dtype, shape) for part in dc])
+        array = float_array("dc", dc, self.dtype)
         if count > 1 or array.ndim > len(shape):
             shape.insert(0, ("", count))
         array = shaped_array("dc", array, self.dtype, shape)
@@ -418,7 +417,9 @@ class Recurrent(Parametrised, Generic[S]):
         return f"{type(self).__name__}({', '.join(words)})"
 
 
-def _kind(value: object) -> str:
-    if isinstance(value, (tuple, list)):
-        return f"{type(value).__name__} of {len(value)}"
-    return type(value).__name__
+def _describe_kind(kind: Kind) -> str:
+    cell, inputs, hidden, layers, directions, bias, dtype = kind
+    return (
+        f"(cell={cell}, I={inputs}, H={hidden}, L={layers}, D={directions}, "
+        f"bias={bias}, {dtype})"
+    )

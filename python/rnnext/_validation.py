@@ -35,7 +35,41 @@ def float_array(name: str, value: object, dtype: np.dtype[Any]) -> Array:
             f"{name}: expected dtype {dtype}, got {value.dtype};"
             f" write {name}.astype(np.{dtype})"
         )
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name}: expected a plain array, got one with a mask")
     return np.asarray(value)
+
+
+def real_array(name: str, value: object) -> NDArray[Any]:
+    """`value` as an array of real numbers of whatever dtype."""
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: expected an array of real numbers") from None
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
+    return array
+
+
+def kind(value: object) -> str:
+    """What a value is, for a message: its type, and its length if it is a tuple."""
+    if isinstance(value, (tuple, list)):
+        return f"{type(value).__name__} of {len(value)}"
+    return type(value).__name__
+
+
+def state_parts(
+    name: str, state: object, labels: tuple[str, str], has_c: bool
+) -> tuple[object, object]:
+    """The parts of a state: h and c, or h alone."""
+    if has_c:
+        if not isinstance(state, (tuple, list)) or len(state) != 2:
+            expected = f"a tuple ({labels[0]}, {labels[1]})"
+            raise TypeError(f"{name}: expected {expected}, got {kind(state)}")
+        return state[0], state[1]
+    if isinstance(state, (tuple, list)):
+        raise TypeError(f"{name}: expected an array {labels[0]}, got {kind(state)}")
+    return state, None
 
 
 def shaped_array(
@@ -56,13 +90,19 @@ def contiguous(array: Array) -> Array:
     return array.copy(order="C")
 
 
-def positive_integer(name: str, value: object, most: int | None = None) -> int:
+def integer(name: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name}: expected an integer, got {type(value).__name__}")
-    if value < 1 or (most is not None and value > most):
-        expected = "1 or more" if most is None else f"1 to {most}"
-        raise ValueError(f"{name}: expected {expected}, got {value}")
     return int(value)
+
+
+def positive_integer(name: str, value: object) -> int:
+    number, most = integer(name, value), 2**48
+    if number < 1:
+        raise ValueError(f"{name}: expected 1 or more, got {number}")
+    if number > most:
+        raise ValueError(f"{name}: expected at most {most}, got {number}")
+    return number
 
 
 def boolean(name: str, value: object) -> bool:
@@ -81,6 +121,8 @@ def probability(name: str, value: object) -> float:
 
 
 def float_dtype(value: DTypeLike) -> np.dtype[Any]:
+    if value is None:
+        raise TypeError("dtype: expected float32 or float64, got None")
     try:
         dtype = np.dtype(value)
     except TypeError:
@@ -93,6 +135,8 @@ def float_dtype(value: DTypeLike) -> np.dtype[Any]:
 def generator(name: str, value: object) -> np.random.Generator:
     """`value` normalised by `np.random.default_rng` (SPEC 7)."""
     try:
+        if isinstance(value, bool):
+            raise TypeError
         return np.random.default_rng(value)  # type: ignore[arg-type]
     except (TypeError, ValueError) as error:
         raise type(error)(

@@ -20,6 +20,7 @@ from ._validation import (
     generator,
     positive_integer,
     shaped_array,
+    state_parts,
 )
 from .layers import checked_nonlinearity
 
@@ -29,12 +30,17 @@ _NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 class CellCache:
     """What a cell's `forward` keeps for its `backward`."""
 
-    __slots__ = ("_batched", "_saved", "_weights")
+    __slots__ = ("_batched", "_bias", "_saved", "_weights")
 
     def __init__(
-        self, weights: list[_core.Weights], saved: list[_core.Saved], batched: bool
+        self,
+        weights: list[_core.Weights],
+        saved: list[_core.Saved],
+        batched: bool,
+        bias: bool,
     ) -> None:
         self._weights = weights
+        self._bias = bias
         self._saved = saved
         self._batched = batched
 
@@ -96,15 +102,7 @@ class Cell(Parametrised, Generic[S]):
         """h and c as (1, N, H), None where there is none."""
         if state is None:
             return [None, None]
-        if self._has_c:
-            if not isinstance(state, (tuple, list)) or len(state) != 2:
-                raise TypeError(
-                    f"{name}: expected a tuple ({', '.join(labels)}), got "
-                    f"{type(state).__name__}"
-                )
-            parts = list(state)
-        else:
-            parts = [state, None]
+        parts = state_parts(name, state, labels, self._has_c)
         shape: list[Dimension] = [("H", self.hidden_size)]
         if batched:
             shape.insert(0, ("N", batch))
@@ -130,7 +128,7 @@ class Cell(Parametrised, Generic[S]):
         h, c = self._state_arrays("state", state, ("h", "c"), step.shape[1], batched)
         weights = self._weights(training)
         _, h_n, c_n, saved = _core.forward(weights, 1, step, h, c, None, training)
-        cache = CellCache(weights, saved or [], batched)
+        cache = CellCache(weights, saved or [], batched, self.bias)
         return self._users_state(h_n, c_n, batched), cache
 
     def __call__(self, x: Array, state: S | None = None) -> S:
@@ -202,12 +200,13 @@ class Cell(Parametrised, Generic[S]):
                 f"cache: expected what forward returned, got {type(cache).__name__}"
             )
         weights, x = cache._weights[0], cache._saved[0][0]
-        ours = (self._cell, self.input_size, self.hidden_size)
-        theirs = (weights.cell, weights.input_size, weights.hidden_size)
+        ours = (self._cell, self.input_size, self.hidden_size, self.bias)
+        sizes = (weights.input_size, weights.hidden_size)
+        theirs = (weights.cell, *sizes, cache._bias)
         if ours != theirs or x.dtype != self.dtype:
             raise ValueError(
-                f"cache: expected one of this cell, {ours} in {self.dtype}, got "
-                f"{theirs} in {x.dtype}"
+                f"cache: expected one of this cell, (cell, I, H, bias) = {ours} in "
+                f"{self.dtype}, got {theirs} in {x.dtype}"
             )
         batched = cache._batched
         dh, dc = self._state_arrays("dstate", dstate, ("dh", "dc"), x.shape[1], batched)

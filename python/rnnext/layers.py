@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ._recurrent import Recurrent
-from ._validation import Array, boolean, positive_integer
+from ._validation import Array, boolean, integer
 
 
 class RNN(Recurrent[Array]):
@@ -162,8 +162,9 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         dtype: DTypeLike = np.float32,
         rng: object = None,
     ) -> None:
-        if proj_size != 0:
-            positive_integer("proj_size", proj_size)
+        if integer("proj_size", proj_size) < 0:
+            raise ValueError(f"proj_size: expected 0 or more, got {proj_size}")
+        if proj_size > 0:
             raise NotImplementedError("proj_size: only 0 so far")
         self.proj_size = 0
         super().__init__(
