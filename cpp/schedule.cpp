@@ -17,6 +17,7 @@ constexpr double flops_per_step = 1.6e4;
 // into slabs of rows.
 constexpr double flops_per_chunk = 5e8;
 constexpr double flops_per_slab = 2e9;
+constexpr index own_cache = index(512) << 10;  // bytes of weights
 
 // Without the padding: the same on every instruction set, and so are the chunks.
 template <class T> index row_bytes(const Weights<T>& w) {
@@ -42,7 +43,11 @@ Schedule schedule(const Weights<T>& w, index T_, index N, double work,
 
     s.threads = threads_for(step * double(T_));
     const index tiles = (s.slab + w.kernels.row_tile - 1) / w.kernels.row_tile;
-    s.split = tiles >= 2 * s.threads ? Split::rows : Split::units;
+    // Rows where all weights stay in a thread's own cache anyway.
+    const index weights = w.traits.gates * w.hidden_size *
+                          (w.input_size + w.hidden_size) * index(sizeof(T));
+    const bool resident = weights <= own_cache;
+    s.split = resident && tiles >= 2 * s.threads ? Split::rows : Split::units;
     if (s.split == Split::units) {
         const bool worth = step / work >= flops_per_step && w.blocks() > 1;
         s.threads = worth ? int(std::min<index>(s.threads, w.blocks())) : 1;
