@@ -151,6 +151,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.1, help="of one burst")
+    parser.add_argument(
+        "--rest", type=float, default=0.1, help="seconds for others to stop spinning"
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--dtype", default="float32", choices=("float32", "float64"))
     parser.add_argument("--only", nargs="*", default=CELLS, choices=CELLS)
@@ -181,6 +184,7 @@ def main() -> None:
                 rounds: dict[str, list[float]] = {name: [] for name in libraries}
                 for _ in range(options.rounds):
                     for name in libraries:
+                        time.sleep(options.rest)
                         pipes[name].send((case, options.seconds))
                         rounds[name].append(pipes[name].recv())
                 seconds = {k: statistics.median(v) for k, v in rounds.items()}

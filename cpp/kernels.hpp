@@ -137,7 +137,7 @@ template <class T> struct Kernels {
     int row_tile;  // rows that the micro-kernel takes at once
 
     // Rows [k0, k0 + kn) of panel `panel` of a packed matrix from
-    // src[(k - k0) * k_stride + unit * unit_stride].
+    // src[(k - k0) * k_stride + unit * unit_stride]; one of the strides is 1.
     void (*pack)(T* packed, index k, index units, int panels, int panel, index k0,
                  index kn, const T* src, index k_stride, index unit_stride) noexcept;
 

@@ -165,21 +165,56 @@ template <class T> RNNEXT_INLINE const T* panel_at(const Packed<T>& b, index blo
     return b.data + block * block_units<T> * b.k * b.panels;
 }
 
+// Rows of a panel, NV vectors wide, from rows of the source, or from its columns: those
+// are read a cache line at a time, whatever their stride, and turned in a small tile.
+template <class T, int NV>
+RNNEXT_INLINE void pack_rows(T* to, index filled, index kn, const T* src,
+                             index k_stride) {
+    for (index i = 0; i < kn; ++i, to += NV * lanes<T>)
+        unroll<NV>([&](auto v) RNNEXT_LAMBDA {
+            constexpr index first = v * lanes<T>;
+            store(to + first, filled > first ? load_partial(src + i * k_stride + first,
+                                                            filled - first)
+                                             : Vec<T>{});
+        });
+}
+
+template <class T, int NV>
+RNNEXT_INLINE void pack_columns(T* to, index filled, index kn, const T* src,
+                                index unit_stride) {
+    constexpr int line = int(64 / sizeof(T));
+    T tile[NV * lanes<T>][line] = {};
+    for (index i = 0; i < kn; i += line) {
+        const index rows = min(line, kn - i);
+        for (index j = 0; j < filled; ++j) {
+            const T* const from = src + j * unit_stride + i;
+            if (rows == line) __builtin_memcpy(tile[j], from, sizeof tile[j]);
+            else
+                for (index r = 0; r < rows; ++r) tile[j][r] = from[r];
+        }
+        for (index r = 0; r < rows; ++r, to += NV * lanes<T>)
+            unroll<NV * lanes<T>>([&](auto j) RNNEXT_LAMBDA { to[j] = tile[j][r]; });
+    }
+}
+
+template <class T, int NV>
+RNNEXT_INLINE void pack_panel(T* to, index filled, index kn, const T* src,
+                              index k_stride, index unit_stride) {
+    if (unit_stride == 1) pack_rows<T, NV>(to, filled, kn, src, k_stride);
+    else pack_columns<T, NV>(to, filled, kn, src, unit_stride);
+}
+
 template <class T>
 void pack(T* packed, index k, index units, int panels, int panel, index k0, index kn,
           const T* src, index k_stride, index unit_stride) noexcept {
     for (index u = 0; u < units; u += block_units<T>) {
         const index width = block_width<T>(units, u / block_units<T>);
         const index filled = min(width, units - u);
-        T* to = packed + u * k * panels + (panel * k + k0) * width;
-        for (index i = 0; i < kn; ++i, to += width) {
-            const T* from = src + i * k_stride + u * unit_stride;
-            if (unit_stride == 1)
-                for (index j = 0; j < filled; ++j) to[j] = from[j];
-            else
-                for (index j = 0; j < filled; ++j) to[j] = from[j * unit_stride];
-            for (index j = filled; j < width; ++j) to[j] = 0;
-        }
+        T* const to = packed + u * k * panels + (panel * k + k0) * width;
+        const T* const from = src + u * unit_stride;
+        if (width > lanes<T>)
+            pack_panel<T, 2>(to, filled, kn, from, k_stride, unit_stride);
+        else pack_panel<T, 1>(to, filled, kn, from, k_stride, unit_stride);
     }
 }
 
