@@ -9,7 +9,7 @@ from conftest import Problem, assert_close, make_layer, named_state, same_bits
 import rnnext
 
 # (I, H, N, T). Tiles are 4 to 32 wide and up to 8 rows high and sums are cut into
-# blocks of 128, so: every size around those as I and as H, every remainder of rows.
+# blocks of 32, so: every size around those as I and as H, every remainder of rows.
 SHAPES = [
     (1, 1, 1, 1),
     (2, 130, 2, 2),

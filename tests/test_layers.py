@@ -684,3 +684,14 @@ def test_environment_variables():
         done = run_python(show, **wrong)
         assert done.returncode != 0
         assert next(iter(wrong)) in done.stderr
+
+
+def test_nested_writable_blocks_lose_nothing():
+    layer = rnnext.GRU(3, 4, rng=0)
+    with layer.writable() as outer:
+        with layer.writable() as inner:
+            kept = inner["bias_ih_l0"][:2]
+            inner["bias_ih_l0"][:] = 1
+        outer["bias_ih_l0"][3:] = 2
+    kept[:] = 9
+    assert layer.parameters["bias_ih_l0"].tolist() == [1] * 3 + [2] * 9

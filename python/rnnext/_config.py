@@ -49,6 +49,12 @@ def get_num_threads() -> int:
     Returns
     -------
     int
+
+    Examples
+    --------
+    >>> import rnnext
+    >>> rnnext.get_num_threads() >= 1
+    True
     """
     return _core.get_num_threads()
 

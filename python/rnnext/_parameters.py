@@ -109,6 +109,7 @@ class Parametrised:
         """What is derived from the arrays, and never copied with them."""
         self._lock = threading.RLock()
         self._open = 0  # writable() blocks that are being executed
+        self._kept: set[str] = set()  # parameters of which such a block left a view
         self._packed: tuple[list[_core.Weights], bool] | None = None
         self._views: dict[str, Array] = {}
         for name in self._arrays:
@@ -148,6 +149,12 @@ class Parametrised:
         Returns
         -------
         dict of str to ndarray
+
+        Examples
+        --------
+        >>> import rnnext
+        >>> list(rnnext.GRUCell(3, 4).state_dict())
+        ['weight_ih', 'weight_hh', 'bias_ih', 'bias_hh']
         """
         with self._lock:
             return {name: array.copy() for name, array in self._arrays.items()}
@@ -188,8 +195,11 @@ class Parametrised:
                 for name in views:
                     views[name].flags.writeable = False
                     if _is_kept(handles, views, name):
-                        self._arrays[name] = self._arrays[name].copy()
-                        self._expose(name)
+                        self._kept.add(name)
+                while self._kept and not self._open:
+                    name = self._kept.pop()
+                    self._arrays[name] = self._arrays[name].copy()
+                    self._expose(name)
 
     def assign(self, **arrays: Array) -> None:
         """Replace the values of some parameters.
@@ -205,6 +215,12 @@ class Parametrised:
             If a name or a shape is wrong; all of them are named, and nothing changes.
         TypeError
             If values are not real numbers.
+
+        Examples
+        --------
+        >>> import numpy as np, rnnext
+        >>> cell = rnnext.GRUCell(3, 4, rng=0)
+        >>> cell.assign(bias_ih=np.zeros(12), bias_hh=np.zeros(12))
         """
         self._set(arrays, "assign")
 
@@ -224,6 +240,12 @@ class Parametrised:
             and nothing changes.
         TypeError
             If it is no mapping, or values are not real numbers.
+
+        Examples
+        --------
+        >>> import rnnext
+        >>> one, other = rnnext.GRU(3, 4, rng=1), rnnext.GRU(3, 4, rng=2)
+        >>> other.load_state_dict(one.state_dict())
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(
@@ -259,7 +281,7 @@ class Parametrised:
             self._packed = None
 
     def __getstate__(self) -> dict[str, Any]:
-        derived = ("_lock", "_open", "_packed", "_views")
+        derived = ("_lock", "_open", "_kept", "_packed", "_views")
         return {k: v for k, v in self.__dict__.items() if k not in derived}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -194,6 +194,14 @@ class Recurrent(Parametrised, Generic[S]):
             If an array is not of the layer's dtype, or the state is of the wrong kind.
         ValueError
             If a shape is wrong.
+
+        Examples
+        --------
+        >>> import numpy as np, rnnext
+        >>> x = np.zeros((7, 2, 3), np.float32)
+        >>> y, h_n = rnnext.GRU(3, 4, rng=0)(x, np.ones((1, 2, 4), np.float32))
+        >>> y.shape, bool((y[-1] == h_n[0]).all())
+        ((7, 2, 4), True)
         """
         steps, batched = self._input(x)
         h_0, c_0 = self._state_arrays("state", state, "0", steps.shape[1], batched)
@@ -226,6 +234,14 @@ class Recurrent(Parametrised, Generic[S]):
         ------
         TypeError, ValueError
             As a call.
+
+        Examples
+        --------
+        >>> import numpy as np, rnnext
+        >>> lstm = rnnext.LSTM(3, 4, rng=0)
+        >>> y, state, cache = lstm.forward(np.zeros((7, 2, 3), np.float32))
+        >>> cache.h[0].shape, cache.gates[0].shape
+        ((8, 2, 4), (7, 2, 4, 4))
         """
         steps, batched = self._input(x)
         if np.may_share_memory(steps, x):
@@ -289,9 +305,18 @@ class Recurrent(Parametrised, Generic[S]):
         Raises
         ------
         TypeError
-            If `cache` is not from this kind of layer, or an array is of another dtype.
+            If `cache` is not what `forward` returned, or an array is of another dtype.
         ValueError
-            If a shape is wrong.
+            If `cache` is of another layer, or a shape is wrong.
+
+        Examples
+        --------
+        >>> import numpy as np, rnnext
+        >>> gru = rnnext.GRU(3, 4, rng=0)
+        >>> y, h_n, cache = gru.forward(np.zeros((7, 2, 3), np.float32))
+        >>> grads = gru.backward(cache, dy=y, dstate=h_n)
+        >>> grads.x.shape, grads.state.shape, sorted(grads.parameters)[0]
+        ((7, 2, 3), (1, 2, 4), 'bias_hh_l0')
         """
         self._check_cache(cache)
         steps, batch, _ = cache._saved[0][0].shape
@@ -385,7 +410,14 @@ class Recurrent(Parametrised, Generic[S]):
         Raises
         ------
         ValueError
-            If the layer is bidirectional.
+            If the layer is bidirectional, or a shape or size is wrong.
+
+        Examples
+        --------
+        >>> import numpy as np, rnnext
+        >>> stream = rnnext.GRU(3, 4, rng=0).stream(batch_size=2)
+        >>> stream.step(np.zeros((2, 3), np.float32)).shape
+        (2, 4)
         """
         if self.bidirectional:
             raise ValueError(

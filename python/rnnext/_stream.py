@@ -69,6 +69,13 @@ class Stream(Generic[S]):
             If `x_t` or `out` is not an array of the layer's dtype.
         ValueError
             If a shape is wrong, or `out` cannot be written in place.
+
+        Examples
+        --------
+        >>> import numpy as np, rnnext
+        >>> stream, out = rnnext.RNN(3, 4).stream(), np.empty((1, 4), np.float32)
+        >>> stream.step(np.zeros((1, 3), np.float32), out) is out
+        True
         """
         layer = self._layer
         shape = [("N", self.batch_size), ("I", layer.input_size)]

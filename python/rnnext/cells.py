@@ -150,6 +150,13 @@ class Cell(Parametrised, Generic[S]):
         ------
         TypeError, ValueError
             If an array is of the wrong dtype or shape.
+
+        Examples
+        --------
+        >>> import numpy as np, rnnext
+        >>> h, c = rnnext.LSTMCell(3, 4, rng=0)(np.zeros((2, 3), np.float32))
+        >>> h.shape
+        (2, 4)
         """
         return self._run(x, state, False)[0]
 
@@ -172,6 +179,13 @@ class Cell(Parametrised, Generic[S]):
         ------
         TypeError, ValueError
             As a call.
+
+        Examples
+        --------
+        >>> import numpy as np, rnnext
+        >>> h, cache = rnnext.GRUCell(3, 4, rng=0).forward(np.zeros(3, np.float32))
+        >>> h.shape
+        (4,)
         """
         return self._run(x, state, True)
 
@@ -194,6 +208,14 @@ class Cell(Parametrised, Generic[S]):
         ------
         TypeError, ValueError
             If the cache is not this cell's, or an array of the wrong dtype or shape.
+
+        Examples
+        --------
+        >>> import numpy as np, rnnext
+        >>> cell = rnnext.RNNCell(3, 4, rng=0)
+        >>> h, cache = cell.forward(np.zeros((2, 3), np.float32))
+        >>> cell.backward(cache, h).parameters["weight_hh"].shape
+        (4, 4)
         """
         if not isinstance(cache, CellCache):
             raise TypeError(
