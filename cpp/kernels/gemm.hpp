@@ -95,7 +95,11 @@ RNNEXT_INLINE void multiply_block(const T* a, index a_row, const T* b, index b_p
         else unroll<groups>([&](auto i) RNNEXT_LAMBDA { rows[i] += count; });
     };
     // A whole block is a loop of known length, which the branch predictor learns.
+#if defined(RNNEXT_COMPACT)
+    constexpr int together = 1;  // sanitizers multiply the code as it is
+#else
     constexpr int together = 4;
+#endif
     if (k_size == k_block) {
         for (index k = 0; k < k_block; k += together) {
             unroll<together>(one);

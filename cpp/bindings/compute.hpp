@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Long work: without the interpreter's lock, but open to Ctrl-C.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <chrono>
+#include <exception>
+#include <thread>
+
+#include "../pool.hpp"
+
+namespace rnnext {
+
+namespace py = pybind11;
+
+inline bool finalizing() {
+#if PY_VERSION_HEX >= 0x030D0000
+    return Py_IsFinalizing();
+#else
+    return _Py_IsFinalizing();
+#endif
+}
+
+inline bool signal_pending() {
+    const py::gil_scoped_acquire gil;
+    return PyErr_CheckSignals() != 0;
+}
+
+// Signals reach Python in its main thread alone.
+inline bool in_main_thread() {
+    const auto threading = py::module_::import("threading");
+    return threading.attr("current_thread")().is(threading.attr("main_thread")());
+}
+
+// Runs f without the GIL when it takes long enough to matter; Ctrl-C comes through.
+template <class F> void compute(double flops, F f) {
+    constexpr double worth_releasing = 1e6;
+    if (flops < worth_releasing) return f(Interrupt{nullptr});
+    const Interrupt interrupt{in_main_thread() ? signal_pending : nullptr};
+    bool interrupted = false;
+    std::exception_ptr error;
+    PyThreadState* const state = PyEval_SaveThread();
+    try {
+        f(interrupt);
+    } catch (const Interrupted&) {
+        interrupted = true;
+    } catch (...) {
+        error = std::current_exception();
+    }
+    // Taking the lock of an interpreter that is going away would unwind this thread
+    // through C++ that cannot be unwound: it waits for the end of the process instead.
+    while (finalizing()) std::this_thread::sleep_for(std::chrono::seconds(1));
+    PyEval_RestoreThread(state);
+    if (interrupted) throw py::error_already_set();
+    if (error) std::rethrow_exception(error);
+}
+
+}  // namespace rnnext

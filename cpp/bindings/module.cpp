@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The extension module: chooses the instruction set, and gathers what the other files
+// register. This room is the only one that knows pybind11.
+#include <pybind11/stl.h>
+
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+
+#include "../dispatch.hpp"
+#include "../pool.hpp"
+#include "register.hpp"
+
+namespace rnnext {
+namespace {
+
+namespace py = pybind11;
+
+void use_threads(int n) {
+    if (n < 1 || n > max_threads)
+        throw py::value_error("n: expected 1 to " + std::to_string(max_threads) +
+                              " threads, got " + std::to_string(n));
+    set_num_threads(n);
+}
+
+void register_all(py::module_& m) {
+    const char* const forced = std::getenv("RNNEXT_ISA");
+    try {
+        select_isa(forced ? forced : "");
+    } catch (const std::invalid_argument& error) {
+        throw py::import_error(error.what());
+    }
+
+    m.attr("__version__") = RNNEXT_VERSION;
+
+    register_weights(m);
+    register_network(m);
+    register_stepper(m);
+    register_dense(m);
+
+    m.def("set_num_threads", use_threads, py::arg("n"));
+    m.def("get_num_threads", get_num_threads);
+    m.def("isa", isa);
+    m.def("available_isas", available_isas);
+    m.def("compiled_isas", compiled_isas);
+    m.def("set_isa", select_isa, py::arg("name"));
+    m.def("compiler", [] {
+#if defined(__clang__)
+        return "Clang " __clang_version__;
+#else
+        return "GCC " __VERSION__;
+#endif
+    });
+    m.def("debug_build", [] {
+#if defined(NDEBUG)
+        return false;
+#else
+        return true;
+#endif
+    });
+}
+
+}  // namespace
+}  // namespace rnnext
+
+PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) { rnnext::register_all(m); }
