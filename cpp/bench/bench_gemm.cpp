@@ -102,7 +102,7 @@ template <class T> struct Gates : Product<T> {
 template <class T> struct Gradient : Product<T> {
     explicit Gradient(Size s)
         : Product<T>(many_units, 1, s, s.rows * s.k, s.rows * many_units),
-          scratch(std::size_t(128 * kernels<T>().row_tile)) {}
+          scratch(std::size_t(gradient_rows * kernels<T>().row_tile)) {}
 
     void run() {
         this->kernel.gradient(this->a.data(), this->rows, {0, this->rows}, this->packed,
