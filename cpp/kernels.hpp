@@ -77,11 +77,15 @@ template <class T> struct ForwardScan {
     T* a;
     index a_time, a_row;
 
-    // States, row stride H; read at slot s, written at s + 1. c null without one.
+    // States, rows of whole vectors `state_row` apart. h has two slots, used in turn:
+    // step s of the call reads slot s & 1; c is updated in place, null without one.
     T *h, *c;
-    index slot;        // elements from one slot to the next
-    index first_slot;  // of this chunk
-    bool ring;         // only two slots, used in turn
+    index state_row, slot;
+    index first_step;
+
+    // Where to keep the states after each step, [steps][rows][H], or null.
+    T *kept_h, *kept_c;
+    index kept_time;
 
     T* y;  // output
     index y_time, y_row;
@@ -89,7 +93,7 @@ template <class T> struct ForwardScan {
     T* saved;  // [steps][rows][saved][H], or null
     index saved_time;
 
-    T* operand;  // [rows][H] scratch, for cells with a second product
+    T* operand;  // [rows][state_row] scratch, for cells with a second product
 };
 
 template <class T> struct BackwardScan {
@@ -112,7 +116,7 @@ template <class T> struct BackwardScan {
     index d_row;  // at least H rounded up to whole vectors
 
     T* da;  // out: [steps][rows][columns * H]
-    index da_time;
+    index da_time, da_row;
 
     // For cells with a second product. operand, out: r * h [steps][rows][H]; d_operand:
     // scratch [rows][d_row]; zeros: d_row of them.

@@ -18,6 +18,17 @@ template <class T> void copy_or_zero(const T* from, index count, T* to) {
     else std::fill_n(to, count, T(0));
 }
 
+// Rows of `width` elements, or zeros, from rows to rows that lie so far apart; what lies
+// between the latter becomes zero.
+template <class T>
+void copy_rows(const T* from, index from_row, index rows, index width, T* to,
+               index to_row) {
+    for (index n = 0; n < rows; ++n) {
+        copy_or_zero(from ? from + n * from_row : nullptr, width, to + n * to_row);
+        std::fill(to + n * to_row + width, to + (n + 1) * to_row, T(0));
+    }
+}
+
 // Steps [first, first + count) in order of computation, of which `time` is the lowest
 // time. Arrays kept by time are walked from `start` with stride `direction`.
 struct Chunk {
@@ -48,7 +59,7 @@ template <class T>
 void project(const LayerForward<T>& call, const Chunk& chunk, index slab,
              index slab_rows, const Schedule::Part& part, T* a) {
     const Weights<T>& w = call.weights;
-    const index row = w.row_size();
+    const index row = w.a_row();
     const index height = part.rows.end - part.rows.begin;
     const auto rows_at = [&](index i, index rows) {
         const T* x = call.x + ((chunk.time + i) * call.N + slab + part.rows.begin) *
@@ -76,19 +87,23 @@ void project(const LayerForward<T>& call, const Chunk& chunk, index slab,
 template <class T> void forward(const LayerForward<T>& call, Interrupt interrupt) {
     const Weights<T>& w = call.weights;
     const index N = call.N, H = w.hidden_size, state = elements<T>({N, H});
+    const index state_row = w.state_row(), a_row = w.a_row();
     const bool has_c = w.traits.has_c, training = call.cache != nullptr;
     if (N == 0) return;
 
     const Schedule plan = forward_schedule(w, call.T_, N);
     Scratch scratch;
-    T* const a = scratch.take<T>({plan.chunk, plan.slab, w.row_size()});
-    T* const operand = w.traits.h[1].count ? scratch.take<T>({plan.slab, H}) : nullptr;
-    T* const h = training ? call.cache->h : scratch.take<T>({2, N, H});
-    T* const c = !has_c     ? nullptr
-                 : training ? call.cache->c
-                            : scratch.take<T>({2, N, H});
-    copy_or_zero(call.h_0, state, h);
-    if (has_c) copy_or_zero(call.c_0, state, c);
+    T* const a = scratch.take<T>({plan.chunk, plan.slab, a_row});
+    T* const operand =
+        w.traits.h[1].count ? scratch.take<T>({plan.slab, state_row}) : nullptr;
+    T* const h = scratch.take<T>({2, N, state_row});
+    T* const c = has_c ? scratch.take<T>({N, state_row}) : nullptr;
+    copy_rows(call.h_0, H, N, H, h, state_row);
+    if (has_c) copy_rows(call.c_0, H, N, H, c, state_row);
+    if (training) {
+        copy_or_zero(call.h_0, state, call.cache->h);
+        if (has_c) copy_or_zero(call.c_0, state, call.cache->c);
+    }
 
     Stop stop(interrupt);
     run_parallel(plan.threads, [&](const Team& team) {
@@ -101,7 +116,7 @@ template <class T> void forward(const LayerForward<T>& call, Interrupt interrupt
                                   std::min(plan.chunk, call.T_ - first));
                 if (stop.now(team)) return;
                 project(call, chunk, slab, rows, part, a);
-                const index a_time = rows * w.row_size(), saved = w.traits.saved * H;
+                const index a_time = rows * a_row, saved = w.traits.saved * H;
                 ForwardScan<T> scan{};
                 scan.steps = chunk.count;
                 scan.units = H;
@@ -109,12 +124,18 @@ template <class T> void forward(const LayerForward<T>& call, Interrupt interrupt
                 scan.w[1] = w.h(1);
                 scan.a = a + chunk.start * a_time;
                 scan.a_time = chunk.direction * a_time;
-                scan.a_row = w.row_size();
-                scan.h = h + slab * H;
-                if (has_c) scan.c = c + slab * H;
-                scan.slot = state;
-                scan.first_slot = first;
-                scan.ring = !training;
+                scan.a_row = a_row;
+                scan.h = h + slab * state_row;
+                if (has_c) scan.c = c + slab * state_row;
+                scan.state_row = state_row;
+                scan.slot = N * state_row;
+                scan.first_step = first;
+                if (training) {
+                    const index slot = (first + 1) * state + slab * H;
+                    scan.kept_h = call.cache->h + slot;
+                    if (has_c) scan.kept_c = call.cache->c + slot;
+                }
+                scan.kept_time = state;
                 scan.y = call.y + (chunk.time + chunk.start) * call.y_time +
                          slab * call.y_row;
                 scan.y_time = chunk.direction * call.y_time;
@@ -130,9 +151,8 @@ template <class T> void forward(const LayerForward<T>& call, Interrupt interrupt
     });
     stop.rethrow();
 
-    const index last = (training ? call.T_ : call.T_ & 1) * state;
-    copy(h + last, state, call.h_n);
-    if (has_c && call.c_n) copy(c + last, state, call.c_n);
+    copy_rows(h + (call.T_ & 1) * N * state_row, state_row, N, H, call.h_n, H);
+    if (has_c && call.c_n) copy_rows(c, state_row, N, H, call.c_n, H);
 }
 
 // ---- backward ---------------------------------------------------------------
@@ -145,10 +165,11 @@ namespace {
 template <class T> class Unprojection {
   public:
     Unprojection(const LayerBackward<T>& call, const Schedule& plan, Scratch& scratch)
-        : call_(call), w_(call.weights) {
+        : da_row(row_stride<T>(call.weights.traits.columns * call.weights.hidden_size)),
+          call_(call), w_(call.weights) {
         const index rows = plan.chunk * plan.slab, columns = w_.traits.columns;
         const index H = w_.hidden_size, I = w_.input_size;
-        da = scratch.take<T>({plan.chunk, plan.slab, columns * H});
+        da = scratch.take<T>({plan.chunk, plan.slab, da_row});
         if (w_.traits.h[1].count) operand = scratch.take<T>({plan.chunk, plan.slab, H});
         packed_x_ = scratch.take<T>({rows, round_up(I, w_.kernels.lanes)});
         packed_h_ = scratch.take<T>({rows, round_up(H, w_.kernels.lanes)});
@@ -167,7 +188,6 @@ template <class T> class Unprojection {
     void run(const Team& team, const Chunk& chunk, index slab, index rows) {
         const index I = w_.input_size, H = w_.hidden_size, N = call_.N;
         const index height = chunk.count * rows;
-        const index da_row = w_.traits.columns * H;
 
         const auto x_at = [&](index i) {
             return call_.x + ((chunk.time + i) * N + slab) * I;
@@ -183,7 +203,7 @@ template <class T> class Unprojection {
         team.wait();
 
         if (call_.dx) input_gradient(team, chunk, slab, rows);
-        const Range mine = team.share(da_row, w_.kernels.row_tile);
+        const Range mine = team.share(w_.traits.columns * H, w_.kernels.row_tile);
         parameter_gradient(team, mine, w_.traits.x, {packed_x_, height, I, 1},
                            call_.dw_ih);
         parameter_gradient(team, mine, w_.traits.h[0], {packed_h_, height, H, 1},
@@ -200,7 +220,8 @@ template <class T> class Unprojection {
         bias_gradient(w_.traits.h[1], call_.db_hh);
     }
 
-    T* da = nullptr;       // [chunk][rows][columns * H], by time
+    const index da_row;    // columns * H, spread
+    T* da = nullptr;       // [chunk][rows][da_row], by time
     T* operand = nullptr;  // [chunk][rows][H], by time
 
   private:
@@ -221,7 +242,7 @@ template <class T> class Unprojection {
     }
 
     void input_gradient(const Team& team, const Chunk& chunk, index slab, index rows) {
-        const index I = w_.input_size, da_row = w_.traits.columns * w_.hidden_size;
+        const index I = w_.input_size;
         const Range blocks{0, (I + w_.block_units() - 1) / w_.block_units()};
         for (index i = 0; i < chunk.count; ++i) {
             // The steps' rows are neighbours when the slab is the whole batch.
@@ -249,7 +270,7 @@ template <class T> class Unprojection {
         for (int p = columns.first; p < columns.first + columns.count; ++p) {
             const Range m{std::max(mine.begin, p * H), std::min(mine.end, (p + 1) * H)};
             if (m.begin >= m.end) continue;
-            w_.kernels.gradient(da, w_.traits.columns * H, m, b,
+            w_.kernels.gradient(da, da_row, m, b,
                                 dw + (w_.traits.gate_of[p] - p) * H * b.units, b.units,
                                 tile_ + team.thread * tile_size());
         }
@@ -267,15 +288,6 @@ template <class T> class Unprojection {
     T *sums_, *tile_, *zeros_, *dx_ = nullptr;
 };
 
-// Rows of `width` elements into rows `stride` apart, or zeros.
-template <class T>
-void copy_rows(const T* from, index rows, index width, T* to, index stride) {
-    for (index n = 0; n < rows; ++n) {
-        copy_or_zero(from ? from + n * width : nullptr, width, to + n * stride);
-        std::fill(to + n * stride + width, to + (n + 1) * stride, T(0));
-    }
-}
-
 }  // namespace
 
 template <class T> void backward(const LayerBackward<T>& call, Interrupt interrupt) {
@@ -292,8 +304,8 @@ template <class T> void backward(const LayerBackward<T>& call, Interrupt interru
     T* const d_operand = two_products ? scratch.take<T>({plan.slab, d_row}) : nullptr;
     T* const zeros = scratch.take<T>({d_row});
     std::fill_n(zeros, d_row, T(0));
-    copy_rows(call.dh_n, N, H, dh, d_row);
-    if (has_c) copy_rows(call.dc_n, N, H, dc, d_row);
+    copy_rows(call.dh_n, H, N, H, dh, d_row);
+    if (has_c) copy_rows(call.dc_n, H, N, H, dc, d_row);
 
     Stop stop(interrupt);
     const index chunks = (call.T_ + plan.chunk - 1) / plan.chunk;
@@ -307,7 +319,7 @@ template <class T> void backward(const LayerBackward<T>& call, Interrupt interru
                 const Chunk chunk(call.T_, call.reverse, first,
                                   std::min(plan.chunk, call.T_ - first));
                 if (stop.now(team)) return;
-                const index da_time = rows * w.traits.columns * H;
+                const index da_time = rows * unproject.da_row;
                 const index saved = w.traits.saved * H;
                 const index slot = first * state + slab * H;
                 BackwardScan<T> scan{};
@@ -332,6 +344,7 @@ template <class T> void backward(const LayerBackward<T>& call, Interrupt interru
                 scan.d_row = d_row;
                 scan.da = unproject.da + chunk.start * da_time;
                 scan.da_time = chunk.direction * da_time;
+                scan.da_row = unproject.da_row;
                 if (two_products)
                     scan.operand = unproject.operand + chunk.start * rows * H;
                 scan.operand_time = chunk.direction * rows * H;
@@ -347,10 +360,8 @@ template <class T> void backward(const LayerBackward<T>& call, Interrupt interru
     stop.rethrow();
 
     unproject.finish();
-    for (index n = 0; n < N; ++n) {
-        copy(dh + n * d_row, H, call.dh_0 + n * H);
-        if (has_c && call.dc_0) copy(dc + n * d_row, H, call.dc_0 + n * H);
-    }
+    copy_rows(dh, d_row, N, H, call.dh_0, H);
+    if (has_c && call.dc_0) copy_rows(dc, d_row, N, H, call.dc_0, H);
 }
 
 template void forward(const LayerForward<float>&, Interrupt);

@@ -30,6 +30,13 @@ template <class T> index elements(std::initializer_list<index> sizes) {
 
 constexpr index round_up(index n, index step) { return (n + step - 1) / step * step; }
 
+// Elements from one row of n to the next: whole cache lines, and an odd number of them,
+// lest neighbouring rows compete for the same few sets of a cache.
+template <class T> constexpr index row_stride(index n) {
+    constexpr index line = alignment / sizeof(T);
+    return ((n + line - 1) / line | 1) * line;
+}
+
 struct AlignedDelete {
     void operator()(void* p) const {
         ::operator delete(p, std::align_val_t(alignment));

@@ -41,6 +41,9 @@ template <class T> class Weights {
     index padded_units() const { return round_up(hidden_size, kernels.lanes); }
     // A row of pre-activations: columns in blocks, as the kernels read them.
     index row_size() const { return padded_units() * traits.columns; }
+    // From one row to the next: of pre-activations, of states.
+    index a_row() const { return row_stride<T>(row_size()); }
+    index state_row() const { return row_stride<T>(hidden_size); }
     // Calls f(offset, width) for `column` of every block of such a row in a range.
     template <class F> void for_column(Range blocks, int column, F f) const {
         for (index b = blocks.begin; b < blocks.end; ++b) {

@@ -113,24 +113,38 @@ RNNEXT_INLINE void multiply_block(const T* a, index a_row, const T* b, index b_p
     }
 }
 
+// Sums of several blocks meet in a small tile of their own: rows of C may lie a
+// multiple of 4 KB apart, where they push each other out of the nearest cache.
 template <class T, int M, int P, int NV, bool packed_a>
 void micro_kernel(const Tile<T>& t) noexcept {
-    const T* c0 = t.c0;
-    index c0_row = t.c0_row;
+    constexpr int width = P * NV * lanes<T>;
+    alignas(64) T sums[M * width];
     for (index k = 0; k < t.k; k += k_block) {
         Vec<T> acc[M][P * NV] = {};
         multiply_block<T, M, P, NV, packed_a>(packed_a ? t.a + k * M : t.a + k, t.a_row,
                                               t.b + k * NV * lanes<T>, t.b_panel,
                                               min(k_block, t.k - k), acc);
-        unroll<M>([&](auto m) RNNEXT_LAMBDA {
-            unroll<P * NV>([&](auto v) RNNEXT_LAMBDA {
-                const index column = (v / NV) * t.c_panel + (v % NV) * lanes<T>;
-                store(t.c + m * t.c_row + column,
-                      load(c0 + m * c0_row + column) + acc[m][v]);
+        const bool first = k == 0, last = k + k_block >= t.k;
+        const auto add = [&](auto from, auto to) RNNEXT_LAMBDA {
+            unroll<M>([&](auto m) RNNEXT_LAMBDA {
+                unroll<P * NV>([&](auto v) RNNEXT_LAMBDA {
+                    store(to(m, v), load<T>(from(m, v)) + acc[m][v]);
+                });
             });
-        });
-        c0 = t.c;
-        c0_row = t.c_row;
+        };
+        const auto c0 = [&](auto m, auto v) RNNEXT_LAMBDA {
+            return t.c0 + m * t.c0_row + (v / NV) * t.c_panel + (v % NV) * lanes<T>;
+        };
+        const auto c = [&](auto m, auto v) RNNEXT_LAMBDA {
+            return t.c + m * t.c_row + (v / NV) * t.c_panel + (v % NV) * lanes<T>;
+        };
+        const auto tile = [&](auto m, auto v) RNNEXT_LAMBDA {
+            return sums + m * width + v * lanes<T>;
+        };
+        if (first && last) add(c0, c);
+        else if (first) add(c0, tile);
+        else if (last) add(tile, c);
+        else add(tile, tile);
     }
 }
 
@@ -323,8 +337,8 @@ void gradient(const T* a, index a_row, Range range, const Packed<T>& b, T* c,
             range.end - range.begin, [&](index m, index height) RNNEXT_LAMBDA {
                 const index row = range.begin + m;
                 for (index i = 0; i < kn; ++i)
-                    for (index j = 0; j < height; ++j)
-                        scratch[i * height + j] = a[(k + i) * a_row + row + j];
+                    copy_elements(scratch + i * height, a + (k + i) * a_row + row,
+                                  height);
                 for (index block = 0; block < blocks; ++block) {
                     const index u = block * block_units<T>;
                     const index filled = min(block_units<T>, b.units - u);

@@ -34,9 +34,9 @@ RNNEXT_INLINE void for_places(Range rows, index units, index block, F&& f) {
             f(Place{row, first + v, min(lanes<T>, units - first - v), block, v});
 }
 
-template <class T> RNNEXT_INLINE index slot_at(const ForwardScan<T>& f, index step) {
-    const index slot = f.first_slot + step;
-    return (f.ring ? slot & 1 : slot) * f.slot;
+// The state that a step reads, and with step + 1 the one that it writes.
+template <class T> RNNEXT_INLINE T* h_at(const ForwardScan<T>& f, index step) {
+    return f.h + ((f.first_step + step) & 1) * f.slot;
 }
 
 // ---- forward ----------------------------------------------------------------
@@ -57,10 +57,9 @@ template <class Cell, class T> struct ColumnsAt {
 template <class Cell, class T>
 RNNEXT_INLINE void operand_at(const ForwardScan<T>& f, index step, const Place& p) {
     const ColumnsAt<Cell, T> columns(f, step, p);
-    const index at = p.row * f.units + p.unit;
-    const Vec<T> h = load_partial(f.h + slot_at(f, step) + at, p.count);
-    store_partial(f.operand + at, Cell::operand(columns.a, State<Vec<T>>{h, {}}),
-                  p.count);
+    const index at = p.row * f.state_row + p.unit;
+    const Vec<T> h = load(h_at(f, step) + at);
+    store(f.operand + at, Cell::operand(columns.a, State<Vec<T>>{h, {}}));
 }
 
 template <class Cell, class T>
@@ -68,17 +67,22 @@ RNNEXT_INLINE void forward_at(const ForwardScan<T>& f, index step, const Place& 
     constexpr int saved = traits_of<Cell>.saved;
     using V = Vec<T>;
     const ColumnsAt<Cell, T> columns(f, step, p);
-    const index at = p.row * f.units + p.unit;
-    const index before = slot_at(f, step) + at, after = slot_at(f, step + 1) + at;
+    const index at = p.row * f.state_row + p.unit;
 
-    State<V> prev{load_partial(f.h + before, p.count), {}};
-    if constexpr (traits_of<Cell>.has_c) prev.c = load_partial(f.c + before, p.count);
+    State<V> prev{load(h_at(f, step) + at), {}};
+    if constexpr (traits_of<Cell>.has_c) prev.c = load(f.c + at);
     V s[saved + 1];
     const State<V> now = Cell::forward(columns.a, prev, s);
 
-    store_partial(f.h + after, now.h, p.count);
-    if constexpr (traits_of<Cell>.has_c) store_partial(f.c + after, now.c, p.count);
+    store(h_at(f, step + 1) + at, now.h);
+    if constexpr (traits_of<Cell>.has_c) store(f.c + at, now.c);
     store_partial(f.y + step * f.y_time + p.row * f.y_row + p.unit, now.h, p.count);
+    if (f.kept_h) {
+        const index kept = step * f.kept_time + p.row * f.units + p.unit;
+        store_partial(f.kept_h + kept, now.h, p.count);
+        if constexpr (traits_of<Cell>.has_c)
+            store_partial(f.kept_c + kept, now.c, p.count);
+    }
     if (saved && f.saved) {
         T* const to = f.saved + step * f.saved_time + p.row * saved * f.units + p.unit;
         unroll<saved>([&](auto i) RNNEXT_LAMBDA {
@@ -96,10 +100,10 @@ void scan_forward(const ForwardScan<T>& f, Range rows, Range blocks,
     const auto phase = [&](index step, const T* operand, int which,
                            auto apply) RNNEXT_LAMBDA {
         T* const a = f.a + step * f.a_time + rows.begin * f.a_row;
-        const T* const from = operand + rows.begin * f.units;
+        const T* const from = operand + rows.begin * f.state_row;
         const index stride = height <= few_rows ? blocks.end - blocks.begin : 1;
         for (index b = blocks.begin; b < blocks.end; b += stride) {
-            product<T>(from, f.units, height, f.w[which], {b, b + stride}, a, f.a_row,
+            product<T>(from, f.state_row, height, f.w[which], {b, b + stride}, a, f.a_row,
                        a, f.a_row, traits_of<Cell>.h[which].first,
                        traits_of<Cell>.columns);
             for (index block = b; block < b + stride; ++block)
@@ -111,7 +115,7 @@ void scan_forward(const ForwardScan<T>& f, Range rows, Range blocks,
     for (index step = 0; step < f.steps; ++step) {
         const auto finish = [&](const Place& p)
                                 RNNEXT_LAMBDA { forward_at<Cell, T>(f, step, p); };
-        const T* const h = f.h + slot_at(f, step);
+        const T* const h = h_at(f, step);
         if constexpr (two_products<Cell>) {
             phase(step, h, 0, [&](const Place& p) RNNEXT_LAMBDA {
                 operand_at<Cell, T>(f, step, p);
@@ -173,7 +177,7 @@ RNNEXT_INLINE void backward_at(const BackwardScan<T>& f, index step, const Place
 
     store(dh, bypass.h);
     if constexpr (traits_of<Cell>.has_c) store(dc, bypass.c);
-    T* const to = f.da + step * f.da_time + p.row * columns * f.units + p.unit;
+    T* const to = f.da + step * f.da_time + p.row * f.da_row + p.unit;
     unroll<columns>(
         [&](auto i) RNNEXT_LAMBDA { store_partial(to + i * f.units, da[i], p.count); });
     if constexpr (two_products<Cell>)
@@ -189,7 +193,7 @@ RNNEXT_INLINE void operand_backward_at(const BackwardScan<T>& f, index step,
     constexpr Columns completed = traits_of<Cell>.h[0];
     const KeptAt<Cell, T> kept(f, step, p);
     T* const dh = f.dh + p.row * f.d_row + p.unit;
-    T* const to = f.da + step * f.da_time + p.row * columns * f.units + p.unit;
+    T* const to = f.da + step * f.da_time + p.row * f.da_row + p.unit;
 
     Vec<T> da[columns];
     unroll<columns>(
@@ -204,15 +208,14 @@ template <class Cell, class T>
 void scan_backward(const BackwardScan<T>& f, Range rows, Range blocks,
                    Sync sync) noexcept {
     const index height = rows.end - rows.begin;
-    const index da_row = traits_of<Cell>.columns * f.units;
 
     // All columns of da that the product reads must be there: hence the wait.
     const auto multiply = [&](index step, int which, const T* c0, index c0_row,
                               T* c) RNNEXT_LAMBDA {
         if (sync.wait) sync.wait(sync.context);
-        product<T>(f.da + step * f.da_time + rows.begin * da_row +
+        product<T>(f.da + step * f.da_time + rows.begin * f.da_row +
                        traits_of<Cell>.h[which].first * f.units,
-                   da_row, height, f.w[which], blocks, c0, c0_row, c, f.d_row, 0, 1);
+                   f.da_row, height, f.w[which], blocks, c0, c0_row, c, f.d_row, 0, 1);
     };
 
     T* const dh = f.dh + rows.begin * f.d_row;

@@ -86,6 +86,12 @@ template <class T> RNNEXT_INLINE void copy_tail(T* to, const T* from, index coun
     if (count & 1) __builtin_memcpy(to, from, sizeof(T));
 }
 
+template <class T> RNNEXT_INLINE void copy_elements(T* to, const T* from, index count) {
+    for (; count >= lanes<T>; count -= lanes<T>, to += lanes<T>, from += lanes<T>)
+        store(to, load(from));
+    copy_tail(to, from, count);
+}
+
 // The first `count` elements (0 < count); the rest read as zero. All if count >= lanes.
 template <class T> RNNEXT_INLINE Vec<T> load_partial(const T* p, index count) {
     if (count >= lanes<T>) return load(p);
