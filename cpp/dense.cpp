@@ -47,13 +47,13 @@ void matmul_tn(const T* a, index K, index M, const T* b, index O, T* y,
     Scratch scratch;
     const index tile = round_up(gradient_rows * k.row_tile, 16);
     T* const tiles = scratch.take<T>({get_num_threads(), tile});
-    std::fill_n(y, M * O, T(0));
+    if (K == 0) std::fill_n(y, M * O, T(0));
     in_pieces(M, rows_per_piece(flops), interrupt, [&](Range piece) {
         const index rows = piece.end - piece.begin;
         run_parallel(threads_for(flops * double(rows)), [&](const Team& team) {
             const Range mine = team.share(rows, k.row_tile);
             k.gradient(a, M, {piece.begin + mine.begin, piece.begin + mine.end},
-                       packed.panels, y, O, tiles + team.thread * tile);
+                       packed.panels, false, y, O, tiles + team.thread * tile);
         });
     });
 }

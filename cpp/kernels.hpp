@@ -158,10 +158,11 @@ template <class T> struct Kernels {
     void (*product_exact)(const T* a, index a_row, index rows, const Packed<T>& b,
                           Range blocks, const T* c0, T* c, index c_row) noexcept;
 
-    // C[m][:] += sum over k of A[k][m] B[k][:] for m in `m`; rows of C end at b.units.
-    // scratch: gradient_rows * row_tile elements.
-    void (*gradient)(const T* a, index a_row, Range m, const Packed<T>& b, T* c,
-                     index c_row, T* scratch) noexcept;
+    // C[m][:] = sum over k of A[k][m] B[k][:] for m in `m`, or, with `add`, that on top
+    // of what is there; rows of C end at b.units. scratch: gradient_rows * row_tile
+    // elements. K = 0 leaves C alone.
+    void (*gradient)(const T* a, index a_row, Range m, const Packed<T>& b, bool add,
+                     T* c, index c_row, T* scratch) noexcept;
 
     // out[m] += sum over the k rows of A[k][m], compensated.
     void (*column_sums)(const T* a, index a_row, index k, Range m, T* out) noexcept;

@@ -18,8 +18,8 @@ template <class T> void copy_or_zero(const T* from, index count, T* to) {
     else std::fill_n(to, count, T(0));
 }
 
-// Rows of `width` elements, or zeros, from rows to rows that lie so far apart; what lies
-// between the latter becomes zero.
+// Rows of `width` elements, or zeros, from rows to rows that lie so far apart; what
+// lies between the latter becomes zero.
 template <class T>
 void copy_rows(const T* from, index from_row, index rows, index width, T* to,
                index to_row) {
@@ -181,11 +181,13 @@ template <class T> class Unprojection {
         if (call.dx && call.add_dx) dx_ = scratch.take<T>({rows, I});
         std::fill_n(sums_, columns * H, T(0));
         std::fill_n(zeros_, I, T(0));
+        if (call.T_ > 0 && call.N > 0) return;
         std::fill_n(call.dw_ih, w_.traits.gates * H * I, T(0));
         std::fill_n(call.dw_hh, w_.traits.gates * H * H, T(0));
     }
 
-    void run(const Team& team, const Chunk& chunk, index slab, index rows) {
+    // `add`: to the parameter gradients of the chunks before.
+    void run(const Team& team, const Chunk& chunk, index slab, index rows, bool add) {
         const index I = w_.input_size, H = w_.hidden_size, N = call_.N;
         const index height = chunk.count * rows;
 
@@ -204,13 +206,13 @@ template <class T> class Unprojection {
 
         if (call_.dx) input_gradient(team, chunk, slab, rows);
         const Range mine = team.share(w_.traits.columns * H, w_.kernels.row_tile);
-        parameter_gradient(team, mine, w_.traits.x, {packed_x_, height, I, 1},
+        parameter_gradient(team, mine, w_.traits.x, {packed_x_, height, I, 1}, add,
                            call_.dw_ih);
-        parameter_gradient(team, mine, w_.traits.h[0], {packed_h_, height, H, 1},
+        parameter_gradient(team, mine, w_.traits.h[0], {packed_h_, height, H, 1}, add,
                            call_.dw_hh);
         if (operand)
             parameter_gradient(team, mine, w_.traits.h[1],
-                               {packed_operand_, height, H, 1}, call_.dw_hh);
+                               {packed_operand_, height, H, 1}, add, call_.dw_hh);
         w_.kernels.column_sums(da, da_row, height, mine, sums_);
     }
 
@@ -265,12 +267,12 @@ template <class T> class Unprojection {
 
     // Rows `mine` of da's columns that belong to `columns`: their rows of dw.
     void parameter_gradient(const Team& team, Range mine, Columns columns,
-                            const Packed<T>& b, T* dw) {
+                            const Packed<T>& b, bool add, T* dw) {
         const index H = w_.hidden_size;
         for (int p = columns.first; p < columns.first + columns.count; ++p) {
             const Range m{std::max(mine.begin, p * H), std::min(mine.end, (p + 1) * H)};
             if (m.begin >= m.end) continue;
-            w_.kernels.gradient(da, da_row, m, b,
+            w_.kernels.gradient(da, da_row, m, b, add,
                                 dw + (w_.traits.gate_of[p] - p) * H * b.units, b.units,
                                 tile_ + team.thread * tile_size());
         }
@@ -353,7 +355,7 @@ template <class T> void backward(const LayerBackward<T>& call, Interrupt interru
                 w.kernels.cells[int(w.kind)].scan_backward(scan, part.rows, part.blocks,
                                                            plan.sync(team));
                 team.wait();
-                unproject.run(team, chunk, slab, rows);
+                unproject.run(team, chunk, slab, rows, slab > 0 || i < chunks - 1);
             }
         }
     });

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "memory.hpp"
+#include "pool.hpp"
 
 namespace rnnext {
 
@@ -64,8 +65,11 @@ template <class T> class Weights {
     }
 
   private:
-    PackedMatrix<T> pack_columns(Columns columns, const T* w, index k) const;
-    PackedMatrix<T> pack_transposed(Columns columns, const T* w, index units) const;
+    // A thread's share of packing the rows of w that feed `columns`.
+    void pack_columns(const Team& team, Columns columns, const T* w,
+                      PackedMatrix<T>& m) const;
+    void pack_transposed(const Team& team, Columns columns, const T* w,
+                         PackedMatrix<T>& m) const;
     void add_bias(Columns columns, const T* b);
 
     AlignedBuffer<T> bias_;

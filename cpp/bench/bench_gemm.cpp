@@ -106,7 +106,7 @@ template <class T> struct Gradient : Product<T> {
 
     void run() {
         this->kernel.gradient(this->a.data(), this->rows, {0, this->rows}, this->packed,
-                              this->c.data(), this->units, scratch.data());
+                              false, this->c.data(), this->units, scratch.data());
     }
 
     bool right() const {

@@ -138,9 +138,8 @@ void micro_kernel(const Tile<T>& t) noexcept {
         const auto c = [&](auto m, auto v) RNNEXT_LAMBDA {
             return t.c + m * t.c_row + (v / NV) * t.c_panel + (v % NV) * lanes<T>;
         };
-        const auto tile = [&](auto m, auto v) RNNEXT_LAMBDA {
-            return sums + m * width + v * lanes<T>;
-        };
+        const auto tile = [&](auto m, auto v)
+                              RNNEXT_LAMBDA { return sums + m * width + v * lanes<T>; };
         if (first && last) add(c0, c);
         else if (first) add(c0, tile);
         else if (last) add(tile, c);
@@ -183,8 +182,7 @@ template <class T> RNNEXT_INLINE const T* panel_at(const Packed<T>& b, index blo
     return b.data + block * block_units<T> * b.k * b.panels;
 }
 
-// Rows of a panel, NV vectors wide, from rows of the source, or from its columns: those
-// are read a cache line at a time, whatever their stride, and turned in a small tile.
+// Rows of a panel, NV vectors wide, from rows of the source, or from its columns.
 template <class T, int NV>
 RNNEXT_INLINE void pack_rows(T* to, index filled, index kn, const T* src,
                              index k_stride) {
@@ -200,18 +198,22 @@ RNNEXT_INLINE void pack_rows(T* to, index filled, index kn, const T* src,
 template <class T, int NV>
 RNNEXT_INLINE void pack_columns(T* to, index filled, index kn, const T* src,
                                 index unit_stride) {
-    constexpr int line = int(64 / sizeof(T));
-    T tile[NV * lanes<T>][line] = {};
-    for (index i = 0; i < kn; i += line) {
-        const index rows = min(line, kn - i);
-        for (index j = 0; j < filled; ++j) {
-            const T* const from = src + j * unit_stride + i;
-            if (rows == line) __builtin_memcpy(tile[j], from, sizeof tile[j]);
-            else
-                for (index r = 0; r < rows; ++r) tile[j][r] = from[r];
+    constexpr int square = lanes<T>;
+    for (index i = 0; i < kn; i += square) {
+        const index count = min(square, kn - i);
+        for (index first = 0; first < NV * square; first += square) {
+            Vec<T> rows[square];
+            unroll<square>([&](auto j) RNNEXT_LAMBDA {
+                rows[j] = first + j < filled
+                              ? load_partial(src + (first + j) * unit_stride + i, count)
+                              : Vec<T>{};
+            });
+            transpose<T>(rows);
+            T* const at = to + i * NV * square + first;
+            unroll<square>([&](auto r) RNNEXT_LAMBDA {
+                if (r < count) store(at + r * NV * square, rows[r]);
+            });
         }
-        for (index r = 0; r < rows; ++r, to += NV * lanes<T>)
-            unroll<NV * lanes<T>>([&](auto j) RNNEXT_LAMBDA { to[j] = tile[j][r]; });
     }
 }
 
@@ -328,29 +330,30 @@ void product_exact(const T* a, index a_row, index rows, const Packed<T>& b,
 }
 
 template <class T>
-void gradient(const T* a, index a_row, Range range, const Packed<T>& b, T* c,
+void gradient(const T* a, index a_row, Range range, const Packed<T>& b, bool add, T* c,
               index c_row, T* scratch) noexcept {
+    static constexpr T zeros[block_units<T>] = {};
     const index blocks = (b.units + block_units<T> - 1) / block_units<T>;
     for (index k = 0; k < b.k; k += gradient_rows) {
         const index kn = min(gradient_rows, b.k - k);
-        for_row_tiles(
-            range.end - range.begin, [&](index m, index height) RNNEXT_LAMBDA {
-                const index row = range.begin + m;
-                for (index i = 0; i < kn; ++i)
-                    copy_elements(scratch + i * height, a + (k + i) * a_row + row,
-                                  height);
-                for (index block = 0; block < blocks; ++block) {
-                    const index u = block * block_units<T>;
-                    const index filled = min(block_units<T>, b.units - u);
-                    T* const to = c + row * c_row + u;
-                    run_exact<T, true>(
-                        height,
-                        {scratch, 0,
-                         panel_at(b, block) + k * block_width<T>(b.units, block), 0, kn,
-                         to, c_row, to, c_row, 0},
-                        filled);
-                }
-            });
+        for_row_tiles(range.end - range.begin, [&](index m,
+                                                   index height) RNNEXT_LAMBDA {
+            const index row = range.begin + m;
+            for (index i = 0; i < kn; ++i)
+                copy_elements(scratch + i * height, a + (k + i) * a_row + row, height);
+            for (index block = 0; block < blocks; ++block) {
+                const index u = block * block_units<T>;
+                const index filled = min(block_units<T>, b.units - u);
+                T* const to = c + row * c_row + u;
+                const bool fresh = k == 0 && !add;
+                run_exact<T, true>(
+                    height,
+                    {scratch, 0,
+                     panel_at(b, block) + k * block_width<T>(b.units, block), 0, kn,
+                     fresh ? zeros : to, fresh ? 0 : c_row, to, c_row, 0},
+                    filled);
+            }
+        });
     }
 }
 

@@ -103,8 +103,8 @@ void scan_forward(const ForwardScan<T>& f, Range rows, Range blocks,
         const T* const from = operand + rows.begin * f.state_row;
         const index stride = height <= few_rows ? blocks.end - blocks.begin : 1;
         for (index b = blocks.begin; b < blocks.end; b += stride) {
-            product<T>(from, f.state_row, height, f.w[which], {b, b + stride}, a, f.a_row,
-                       a, f.a_row, traits_of<Cell>.h[which].first,
+            product<T>(from, f.state_row, height, f.w[which], {b, b + stride}, a,
+                       f.a_row, a, f.a_row, traits_of<Cell>.h[which].first,
                        traits_of<Cell>.columns);
             for (index block = b; block < b + stride; ++block)
                 for_places<T>(rows, f.units, block, apply);

@@ -191,4 +191,59 @@ template <int n, int i = 0, class F> RNNEXT_INLINE void unroll(F&& f) {
     }
 }
 
+// Lanes of a and b by turns: a0 b0 a1 b1 ..., the first half of them and the second.
+#define RNNEXT_SHUFFLE __builtin_shufflevector
+RNNEXT_INLINE vf interleave_low(vf a, vf b) {
+#if RNNEXT_VECTOR_BYTES == 64
+    return RNNEXT_SHUFFLE(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+#elif RNNEXT_VECTOR_BYTES == 32
+    return RNNEXT_SHUFFLE(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+#else
+    return RNNEXT_SHUFFLE(a, b, 0, 4, 1, 5);
+#endif
+}
+RNNEXT_INLINE vf interleave_high(vf a, vf b) {
+#if RNNEXT_VECTOR_BYTES == 64
+    return RNNEXT_SHUFFLE(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30,
+                          15, 31);
+#elif RNNEXT_VECTOR_BYTES == 32
+    return RNNEXT_SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+#else
+    return RNNEXT_SHUFFLE(a, b, 2, 6, 3, 7);
+#endif
+}
+RNNEXT_INLINE vd interleave_low(vd a, vd b) {
+#if RNNEXT_VECTOR_BYTES == 64
+    return RNNEXT_SHUFFLE(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+#elif RNNEXT_VECTOR_BYTES == 32
+    return RNNEXT_SHUFFLE(a, b, 0, 4, 1, 5);
+#else
+    return RNNEXT_SHUFFLE(a, b, 0, 2);
+#endif
+}
+RNNEXT_INLINE vd interleave_high(vd a, vd b) {
+#if RNNEXT_VECTOR_BYTES == 64
+    return RNNEXT_SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+#elif RNNEXT_VECTOR_BYTES == 32
+    return RNNEXT_SHUFFLE(a, b, 2, 6, 3, 7);
+#else
+    return RNNEXT_SHUFFLE(a, b, 1, 3);
+#endif
+}
+
+// Rows to columns, a square of them: a perfect shuffle of the rows for every bit of
+// their number.
+template <class T, int stage = 1>
+RNNEXT_INLINE void transpose(Vec<T> (&rows)[lanes<T>]) {
+    if constexpr (stage < lanes<T>) {
+        Vec<T> mixed[lanes<T>];
+        unroll<lanes<T> / 2>([&](auto i) RNNEXT_LAMBDA {
+            mixed[2 * i] = interleave_low(rows[i], rows[i + lanes<T> / 2]);
+            mixed[2 * i + 1] = interleave_high(rows[i], rows[i + lanes<T> / 2]);
+        });
+        transpose<T, 2 * stage>(mixed);
+        unroll<lanes<T>>([&](auto i) RNNEXT_LAMBDA { rows[i] = mixed[i]; });
+    }
+}
+
 }  // namespace rnnext::RNNEXT_NAMESPACE

@@ -5,6 +5,7 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <random>
 #include <string>
 #include <vector>
@@ -68,7 +69,7 @@ TEST_CASE_TEMPLATE("product_exact: c0 + A B", T, float, double) {
     }
 }
 
-TEST_CASE_TEMPLATE("gradient and column_sums: C += A^T B, sums += A^T 1", T, float,
+TEST_CASE_TEMPLATE("gradient and column_sums: C (+)= A^T B, sums += A^T 1", T, float,
                    double) {
     for (const std::string& name : available_isas()) {
         select_isa(name);
@@ -87,11 +88,12 @@ TEST_CASE_TEMPLATE("gradient and column_sums: C += A^T B, sums += A^T 1", T, flo
                     const auto packed =
                         pack_matrix(kernel, k, units, b.data(), units, 1);
                     const auto before = integers<T>((m + 2) * units, 4);
+                    const bool add = k % 2 == 0;
                     auto c = before;
                     std::vector<T> sums(std::size_t(m + 2), T(5));
                     const Range range{1, m + 1};  // not from the first column
-                    kernel.gradient(a.data(), a_row, range, packed.panels, c.data(),
-                                    units, scratch.data());
+                    kernel.gradient(a.data(), a_row, range, packed.panels, add,
+                                    c.data(), units, scratch.data());
                     kernel.column_sums(a.data(), a_row, k, range, sums.data());
                     bool equal = true;
                     for (index row = 0; row < m + 2; ++row) {
@@ -101,7 +103,9 @@ TEST_CASE_TEMPLATE("gradient and column_sums: C += A^T B, sums += A^T 1", T, flo
                             sum += a[std::size_t(i * a_row + row)];
                         equal = equal && sums[std::size_t(row)] == sum;
                         for (index j = 0; j < units; ++j) {
-                            T value = before[std::size_t(row * units + j)];
+                            T value = inside && !add
+                                          ? T(0)
+                                          : before[std::size_t(row * units + j)];
                             for (index i = 0; i < k && inside; ++i)
                                 value += a[std::size_t(i * a_row + row)] *
                                          b[std::size_t(i * units + j)];
@@ -110,6 +114,30 @@ TEST_CASE_TEMPLATE("gradient and column_sums: C += A^T B, sums += A^T 1", T, flo
                     }
                     REQUIRE(equal);
                 }
+    }
+}
+
+TEST_CASE_TEMPLATE("packing rows or columns of the source gives the same", T, float,
+                   double) {
+    for (const std::string& name : available_isas()) {
+        select_isa(name);
+        CAPTURE(name);
+        const Kernels<T>& kernel = kernels<T>();
+        for (const index units : units_tried)
+            for (const index k : {1, 5, 16, 37}) {
+                CAPTURE(units);
+                CAPTURE(k);
+                const auto b = integers<T>(k * units, 2);  // [k][units]
+                std::vector<T> turned(b.size());
+                for (index i = 0; i < k; ++i)
+                    for (index j = 0; j < units; ++j)
+                        turned[std::size_t(j * k + i)] = b[std::size_t(i * units + j)];
+                const auto rows = pack_matrix(kernel, k, units, b.data(), units, 1);
+                const auto columns = pack_matrix(kernel, k, units, turned.data(), 1, k);
+                const index size = packed_size(kernel, k, units, 1);
+                REQUIRE(std::equal(rows.memory.get(), rows.memory.get() + size,
+                                   columns.memory.get()));
+            }
     }
 }
 
