@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <time.h>
 
 #include <algorithm>
 #include <chrono>
@@ -15,6 +16,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace rnnext {
 namespace {
@@ -27,11 +29,14 @@ void pause() {
 #endif
 }
 
-// Spins, then gives the CPU away between looks.
+// Spins, then gives the CPU away between looks, then leaves it: only an idle CPU takes
+// over the work of a busy one, which may be what this waits for.
 template <class Done> void spin_until(Done done) {
+    constexpr timespec moment{0, 20000};
     for (int i = 0; !done(); ++i) {
         if (i < 4000) pause();
-        else sched_yield();
+        else if (i < 4050) sched_yield();
+        else nanosleep(&moment, nullptr);
     }
 }
 
@@ -57,6 +62,7 @@ class Pool {
     Barrier* barrier_ = nullptr;
     std::atomic<int> unfinished_{0};
     int workers_ = 0;
+    std::vector<Arrivals> lines_;  // of the job's threads
 };
 
 void Pool::work(int worker, std::uint64_t seen) {
@@ -82,6 +88,8 @@ void Pool::grow(int workers) {
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     try {
+        if (lines_.size() < std::size_t(workers + 1))
+            lines_ = std::vector<Arrivals>(std::size_t(workers + 1));
         while (workers_ < workers) {
             const int worker = workers_ + 1;
             const std::uint64_t seen = ticket_;
@@ -102,7 +110,7 @@ void Pool::run(int threads, const std::function<void(const Team&)>& job) {
     } else {
         threads = 1;
     }
-    Barrier barrier(threads);
+    Barrier barrier(threads, threads == 1 ? nullptr : lines_.data());
     if (threads == 1) return job(Team{0, 1, barrier});
     job_ = &job;
     barrier_ = &barrier;
@@ -171,14 +179,19 @@ int get_num_threads() {
     return num_threads;
 }
 
-void Barrier::wait() noexcept {
-    const unsigned generation = generation_;
-    if (arrived_.fetch_add(1) + 1 == threads_) {
-        arrived_ = 0;
-        ++generation_;
-    } else {
-        spin_until([&] { return generation_ != generation; });
-    }
+Barrier::Barrier(int threads, Arrivals* lines) : threads_(threads), lines_(lines) {
+    for (int i = 0; i < threads && lines; ++i) lines[i].count = 0;
+}
+
+void Barrier::wait(int thread) noexcept {
+    std::atomic<unsigned>& mine = lines_[thread].count;
+    const unsigned meeting = mine.load(std::memory_order_relaxed) + 1;
+    mine.store(meeting, std::memory_order_release);
+    // Another thread is at most one meeting ahead.
+    for (int i = 0; i < threads_; ++i)
+        spin_until([&] {
+            return int(lines_[i].count.load(std::memory_order_acquire) - meeting) >= 0;
+        });
 }
 
 Range Team::share(index n, index grain) const {
@@ -210,7 +223,7 @@ bool Stop::now(const Team& team) noexcept {
 
 void in_pieces(index n, index piece, Interrupt interrupt,
                const std::function<void(Range)>& f) {
-    Barrier alone(1);
+    Barrier alone(1, nullptr);
     const Team team{0, 1, alone};
     Stop stop(interrupt);
     for (index i = 0; i < n && !stop.now(team); i += piece)

@@ -19,16 +19,22 @@ constexpr int max_threads = 1024;
 void set_num_threads(int n);
 int get_num_threads();
 
-// Where the threads of one job meet. Waiting threads spin, then yield.
+// Meetings that one thread has come to, on a cache line that no other thread writes.
+struct alignas(64) Arrivals {
+    std::atomic<unsigned> count{0};
+};
+
+// Where the threads of one job meet: each tells the others on its own line, so that a
+// meeting costs one transfer each way. Waiting threads spin, then yield, then sleep.
 class Barrier {
   public:
-    explicit Barrier(int threads) : threads_(threads) {}
-    void wait() noexcept;
+    // One line per thread; null for a thread alone.
+    Barrier(int threads, Arrivals* lines);
+    void wait(int thread) noexcept;
 
   private:
     const int threads_;
-    alignas(64) std::atomic<int> arrived_{0};
-    alignas(64) std::atomic<unsigned> generation_{0};
+    Arrivals* const lines_;
 };
 
 // One thread's view of the job that it shares.
@@ -37,11 +43,12 @@ struct Team {
     Barrier& barrier;
 
     void wait() const noexcept {
-        if (threads > 1) barrier.wait();
+        if (threads > 1) barrier.wait(thread);
     }
     Sync sync() const {
         if (threads == 1) return {nullptr, nullptr};
-        return {[](void* b) { static_cast<Barrier*>(b)->wait(); }, &barrier};
+        return {[](void* team) { static_cast<const Team*>(team)->wait(); },
+                const_cast<Team*>(this)};
     }
     // This thread's share of [0, n) in whole grains.
     Range share(index n, index grain = 1) const;

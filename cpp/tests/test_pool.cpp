@@ -61,7 +61,7 @@ TEST_CASE("what was written before a meeting is seen after it") {
 }
 
 TEST_CASE("shares cover the whole in order") {
-    Barrier barrier(5);
+    Barrier barrier(5, nullptr);
     for (const index n : {0, 1, 4, 5, 17, 100})
         for (const index grain : {1, 6}) {
             index at = 0;
