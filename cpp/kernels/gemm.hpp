@@ -240,8 +240,8 @@ void pack(T* packed, index k, index units, int panels, int panel, index k0, inde
 
 // ---- products ---------------------------------------------------------------
 
-// One block: its panels of B times all rows of A. Few rows take several panels at a
-// time; many rows keep one panel in the nearest cache.
+// Panels that follow each other in B and C, times all rows of A. Few rows take several
+// panels at a time; many rows keep one panel in the nearest cache.
 template <class T, int NV>
 RNNEXT_INLINE void product_block(const T* a, index a_row, index rows, const T* b,
                                  index k, index panels, const T* c0, index c0_row, T* c,
@@ -317,16 +317,19 @@ RNNEXT_INLINE void run_exact(index height, const Tile<T>& t, index filled) {
 template <class T>
 void product_exact(const T* a, index a_row, index rows, const Packed<T>& b,
                    Range blocks, const T* c0, T* c, index c_row) noexcept {
-    for (index block = blocks.begin; block < blocks.end; ++block) {
-        const index u = block * block_units<T>,
-                    filled = min(block_units<T>, b.units - u);
-        for_row_tiles(rows, [&](index m, index height) RNNEXT_LAMBDA {
-            run_exact<T, false>(height,
-                                {a + m * a_row, a_row, panel_at(b, block), 0, b.k,
-                                 c0 + u, 0, c + m * c_row + u, c_row, 0},
-                                filled);
-        });
-    }
+    const index full = min(blocks.end, b.units / block_units<T>);
+    const index u = blocks.begin * block_units<T>;
+    if (blocks.begin < full)
+        product_block<T, 2>(a, a_row, rows, panel_at(b, blocks.begin), b.k,
+                            full - blocks.begin, c0 + u, 0, c + u, c_row);
+    if (full == blocks.end) return;
+    const index last = full * block_units<T>;
+    for_row_tiles(rows, [&](index m, index height) RNNEXT_LAMBDA {
+        run_exact<T, false>(height,
+                            {a + m * a_row, a_row, panel_at(b, full), 0, b.k, c0 + last,
+                             0, c + m * c_row + last, c_row, 0},
+                            b.units - last);
+    });
 }
 
 template <class T>
