@@ -317,6 +317,7 @@ RNNEXT_INLINE void run_exact(index height, const Tile<T>& t, index filled) {
 template <class T>
 void product_exact(const T* a, index a_row, index rows, const Packed<T>& b,
                    Range blocks, const T* c0, T* c, index c_row) noexcept {
+    if (rows == 0) return;
     const index full = min(blocks.end, b.units / block_units<T>);
     const index u = blocks.begin * block_units<T>;
     if (blocks.begin < full)
