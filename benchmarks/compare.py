@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     cases = [case for group in chosen for case in group.cases]
     left = [case for case in cases if case not in {r.case for r in results}]
     minutes = estimate(left, libraries, machine, run["rounds"], run["seconds"]) / 60
-    print("\n".join(report.machine_lines(machine)))
+    print("\n".join(machine.lines()))
     print(f"{len(left)} cases, about {minutes:.0f} minutes\n")
     print(report.text_header(libraries), flush=True)
 

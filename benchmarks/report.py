@@ -64,22 +64,6 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def machine_lines(machine: Machine) -> list[str]:
-    """The limits of the machine, in words."""
-    peak = ", ".join(
-        f"{dtype} {machine.peak[dtype] / 1e9:.0f} GFLOP/s (one core "
-        f"{machine.core_peak[dtype] / 1e9:.0f})"
-        for dtype in machine.peak
-    )
-    read = ", ".join(
-        f"{level} {rate / 1e9:.0f}" for level, rate in machine.read.items()
-    )
-    return [
-        f"{machine.threads} threads; peak {peak}",
-        f"reading, GB/s: {read}; meeting of the threads {machine.barrier * 1e9:.0f} ns",
-    ]
-
-
 # ---------------------------------------------------------------- text
 
 
@@ -163,7 +147,7 @@ def markdown(
         "",
         f"* {run['date']}, commit {where['commit']}",
         f"* {where['processor']}, {where['cpus']} CPUs, {where['system']}",
-        *(f"* {line}" for line in machine_lines(machine)),
+        *(f"* {line}" for line in machine.lines()),
         f"* {where['isa']}, {where['compiler']}, Python {where['python']}; {versions}",
         f"* medians of {run['rounds']} or fewer interleaved bursts of {burst}",
         "",

@@ -10,7 +10,6 @@ import importlib
 import multiprocessing
 import os
 import statistics
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,12 +19,12 @@ from typing import Any
 import numpy as np
 from cases import Case, Problem
 
+from rnnext.app.timing import samples, settle
+
 # Seconds to wait for an answer.
 PATIENCE = 300.0
 # Calls longer than this are the same whichever way they are made.
 LONG_SECONDS = 0.05
-# A sample holds so many calls that reading the clock does not count.
-SAMPLE_SECONDS = 20e-6
 
 
 @dataclass(frozen=True)
@@ -151,32 +150,6 @@ class Server:
         """Median seconds of a call, over a burst of so many seconds."""
         (call,) = self._ways.values()
         return statistics.median(samples(call, seconds))
-
-
-def settle(quiet: float = 0.005, longest: float = 0.5) -> None:
-    """Wait until the library's threads have stopped spinning for work."""
-    end = time.perf_counter() + longest
-    while time.perf_counter() < end:
-        before = time.process_time()
-        time.sleep(quiet)
-        if time.process_time() - before < 0.1 * quiet:
-            return
-
-
-def samples(call: Callable[[], Any], seconds: float) -> list[float]:
-    """Seconds per call, again and again for so long, but at least once."""
-    start = time.perf_counter()
-    call()
-    first = time.perf_counter() - start
-    together = max(1, int(SAMPLE_SECONDS / first))
-    times = [] if together > 1 else [first]
-    end = start + seconds
-    while not times or time.perf_counter() < end:
-        start = time.perf_counter()
-        for _ in range(together):
-            call()
-        times.append((time.perf_counter() - start) / together)
-    return times
 
 
 def fingerprint(arrays: list[Any], count: int = 64) -> list[Any]:

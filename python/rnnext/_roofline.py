@@ -86,6 +86,29 @@ class Machine:
     caches: dict[str, int]
     barrier: float
 
+    def lines(self) -> list[str]:
+        """The limits in words, for a report.
+
+        Examples
+        --------
+        >>> peak, read = {"float32": 2e11, "float64": 9e10}, {"L1": 4e11, "L2": 2e11}
+        >>> print("\\n".join(Machine(2, peak, peak, read, {}, 1e-7).lines()))
+        threads: 2; peak, GFLOP/s: float32 200 (one core 200), float64 90 (one core 90)
+        reading, GB/s: L1 400, L2 200; meeting of the threads: 0.10 µs
+        """
+        peaks = ", ".join(
+            f"{dtype} {rate / 1e9:.0f} (one core {self.core_peak[dtype] / 1e9:.0f})"
+            for dtype, rate in self.peak.items()
+        )
+        reads = ", ".join(
+            f"{level} {rate / 1e9:.0f}" for level, rate in self.read.items()
+        )
+        meeting = self.barrier * 1e6
+        return [
+            f"threads: {self.threads}; peak, GFLOP/s: {peaks}",
+            f"reading, GB/s: {reads}; meeting of the threads: {meeting:.2f} µs",
+        ]
+
     def level(self, size: float) -> str:
         """The cache that serves `size` bytes, spread over the threads.
 
