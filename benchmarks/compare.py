@@ -24,12 +24,16 @@ from typing import Any
 import report
 import scaling
 from cases import CELLS, Group, groups
+from console import progress, say, write
 from measure import compare, estimate
 from peers import OURS, PEERS
 from results import from_json, to_json
 from worker import Library
 
 from rnnext._roofline import Machine, measure
+from rnnext.app.arguments import positive, positive_number
+
+INTERRUPTED = 130
 
 
 def parser() -> argparse.ArgumentParser:
@@ -55,9 +59,9 @@ def parser() -> argparse.ArgumentParser:
     choice("--groups", names)
     choice("--cells", CELLS)
     choice("--against", rest)
-    add("--threads", type=int, default=min(2, len(os.sched_getaffinity(0))))
-    add("--rounds", type=int, default=5, help="at most; long cases take 3")
-    add("--seconds", type=float, default=0.05, help="of one burst of calls")
+    add("--threads", type=positive, default=min(2, len(os.sched_getaffinity(0))))
+    add("--rounds", type=positive, default=5, help="at most; long cases take 3")
+    add("--seconds", type=positive_number, default=0.05, help="of one burst of calls")
     add("--json", type=Path, metavar="FILE", help="keep the figures, case by case")
     add("--resume", action="store_true", help="go on with the run that --json holds")
     add("--markdown", type=Path, metavar="FILE", help="write the report")
@@ -86,15 +90,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(report.text_header(libraries), flush=True)
 
     workers = {name: Library(name, machine.threads) for name in libraries}
-    for case in progress(left):
-        result = compare(case, workers, run["rounds"], run["seconds"])
-        results.append(result)
-        say(report.text_row(result, libraries, machine))
-        if options.json:
-            run["results"] = to_json(results)
-            write(options.json, json.dumps(run, indent=1) + "\n")
-    for worker in workers.values():
-        worker.close()
+    try:
+        for case in progress(left):
+            result = compare(case, workers, run["rounds"], run["seconds"])
+            results.append(result)
+            say(report.text_row(result, libraries, machine))
+            if options.json:
+                run["results"] = to_json(results)
+                write(options.json, json.dumps(run, indent=1) + "\n")
+    except KeyboardInterrupt:
+        print("\nstopped; --resume goes on" if options.json else "\nstopped")
+        return INTERRUPTED
+    finally:
+        for worker in workers.values():
+            worker.close()
 
     results.sort(key=lambda r: cases.index(r.case) if r.case in cases else len(cases))
     print(report.text_summary(chosen, results, machine))
@@ -151,33 +160,6 @@ def begin(options: argparse.Namespace, libraries: list[str]) -> dict[str, Any]:
             sys.exit(f"--resume: {options.json} has another number of threads")
         return kept
     return {**run, "machine": asdict(measure(options.threads)), "results": []}
-
-
-def progress(items: Sequence[Any]) -> Iterable[Any]:
-    """The items, with a bar on stderr where tqdm is installed."""
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return items
-    bar: Iterable[Any] = tqdm(items, unit="case", disable=None)
-    return bar
-
-
-def say(line: str) -> None:
-    """Print a line without breaking the bar."""
-    if "tqdm" in sys.modules:
-        sys.modules["tqdm"].tqdm.write(line)
-        sys.stdout.flush()
-    else:
-        print(line, flush=True)
-
-
-def write(path: Path, text: str) -> None:
-    """Replace a file at once: a run that is cut off leaves the one before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    other = path.with_name(path.name + ".part")
-    other.write_text(text)
-    other.replace(path)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,14 @@ import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 from cases import Case, Group
+from console import progress, say, write
 from peers import OURS
 from worker import Failure, Library
 
-LONG_CALL = 100e-6  # seconds on one thread; a target holds from here on
+LONG_CALL = 100e-6  # seconds on one thread; a target holds for longer calls
 
 
 def least_scaling(case: Case, seconds: float) -> float | None:
@@ -24,42 +26,42 @@ def least_scaling(case: Case, seconds: float) -> float | None:
 
 
 def measure(
-    case: Case, libraries: Sequence[Library], options: argparse.Namespace
-) -> list[float]:
+    case: Case, libraries: Sequence[Library], rounds: int, seconds: float
+) -> list[float] | Failure:
     """Seconds per call of each, medians of interleaved rounds."""
+    questions: list[tuple[Any, ...]] = [("prepare", case), ("choose",)]
     times: list[list[float]] = [[] for _ in libraries]
-    questions = [("prepare", case), ("choose",)]
-    questions += [("time", options.seconds)] * options.rounds
-    for question in questions:
+    for question in questions + [("time", seconds)] * rounds:
         for library, kept in zip(libraries, times, strict=True):
             library.ask(*question)
             answer = library.answer()
             if isinstance(answer, Failure):
-                raise SystemExit(f"{case}: {answer.reason}")
+                return answer
             if question[0] == "time":
                 kept.append(answer)
     return [statistics.median(kept) for kept in times]
 
 
 def main(chosen: Sequence[Group], options: argparse.Namespace) -> int:
-    """Print a line per case; write all with --json."""
-    n = options.threads
-    libraries = [Library(OURS, threads) for threads in (1, n)]
-    print(f"{'case':52}{'1 thread, µs':>14}{f'{n}, µs':>12}{'scaling':>9}{'target':>8}")
+    """Print a line per case, with a star under the target; write all with --json."""
+    threads = (1, options.threads)
+    libraries = [Library(OURS, n) for n in threads]
+    heads = "".join(f"{f'threads: {n}, µs':>16}" for n in threads)
+    print(f"{'case':58}{heads}{'scaling':>9}{'target':>8}")
     kept = []
-    for case in (case for group in chosen for case in group.cases):
-        one, many = measure(case, libraries, options)
-        target = least_scaling(case, one) if n == 2 else None
-        shown = "" if target is None else f"{target:.1f}"
-        star = " *" if target is not None and one / many < target else ""
-        line = f"{case!s:52}{one * 1e6:14,.1f}{many * 1e6:12,.1f}{one / many:9.2f}"
-        print(f"{line}{shown:>8}{star}", flush=True)
-        entry = {"case": asdict(case), "seconds": [one, many], "target": target}
-        kept.append(entry)
+    for case in progress([case for group in chosen for case in group.cases]):
+        found = measure(case, libraries, options.rounds, options.seconds)
+        if isinstance(found, Failure):
+            say(f"{case!s:58} no figure: {found.reason}")
+            continue
+        one, many = found
+        target = least_scaling(case, one) if options.threads == 2 else None
+        end = "" if target is None else f"{target:8.1f}{' *' * (one / many < target)}"
+        figures = f"{one * 1e6:16,.1f}{many * 1e6:16,.1f}{one / many:9.2f}"
+        say(f"{case!s:58}{figures}{end}")
+        kept.append({"case": asdict(case), "seconds": found, "target": target})
     for library in libraries:
         library.close()
     if options.json:
-        options.json.write_text(
-            json.dumps({"threads": [1, n], "results": kept}, indent=1)
-        )
+        write(options.json, json.dumps({"threads": threads, "results": kept}, indent=1))
     return 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import os
+import signal
 import statistics
 from collections.abc import Callable
 from contextlib import suppress
@@ -92,6 +93,7 @@ class Library:
 
 def serve(name: str, threads: int, pipe: Connection) -> None:
     """Answer questions to the end: what a worker process runs."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who asks
     cpus = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cpus[:threads])
     server = Server(name, threads)
