@@ -64,9 +64,9 @@ class Case:
 
     @property
     def size(self) -> str:
-        """The shape in words."""
-        more = "" if self.layers == 1 else f", {self.layers} layers"
-        more += "" if self.directions == 1 else ", bidirectional"
+        """T, N, I, H; and layers and directions where there are several."""
+        more = "" if self.layers == 1 else f", L={self.layers}"
+        more += "" if self.directions == 1 else f", D={self.directions}"
         return ", ".join(map(str, self.shape)) + more
 
     def __str__(self) -> str:

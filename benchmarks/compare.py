@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     left = [case for case in cases if case not in {r.case for r in results}]
     minutes = estimate(left, libraries, machine, run["rounds"], run["seconds"]) / 60
     print("\n".join(machine.lines()))
-    print(f"{len(left)} cases, about {minutes:.0f} minutes\n")
+    print(f"{len(left)} cases, about {minutes:.1f} minutes on a quiet machine\n")
     print(report.text_header(libraries), flush=True)
 
     workers = {name: Library(name, machine.threads) for name in libraries}

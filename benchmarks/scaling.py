@@ -47,18 +47,18 @@ def main(chosen: Sequence[Group], options: argparse.Namespace) -> int:
     threads = (1, options.threads)
     libraries = [Library(OURS, n) for n in threads]
     heads = "".join(f"{f'threads: {n}, µs':>16}" for n in threads)
-    print(f"{'case':58}{heads}{'scaling':>9}{'target':>8}")
+    print(f"{'case':50}{heads}{'scaling':>9}{'target':>8}")
     kept = []
     for case in progress([case for group in chosen for case in group.cases]):
         found = measure(case, libraries, options.rounds, options.seconds)
         if isinstance(found, Failure):
-            say(f"{case!s:58} no figure: {found.reason}")
+            say(f"{case!s:50} no figure: {found.reason}")
             continue
         one, many = found
         target = least_scaling(case, one) if options.threads == 2 else None
         end = "" if target is None else f"{target:8.1f}{' *' * (one / many < target)}"
         figures = f"{one * 1e6:16,.1f}{many * 1e6:16,.1f}{one / many:9.2f}"
-        say(f"{case!s:58}{figures}{end}")
+        say(f"{case!s:50}{figures}{end}")
         kept.append({"case": asdict(case), "seconds": found, "target": target})
     for library in libraries:
         library.close()
