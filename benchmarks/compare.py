@@ -1,221 +1,166 @@
-"""rnnext against torch.nn and against a NumPy time loop: forward and training.
+"""rnnext beside the other libraries that run recurrent networks on a CPU.
 
-Every library runs in a process of its own and is asked in turn, round by round; the
-figures are medians over the rounds. Training is the forward pass and all gradients,
-with the weights marked as changed before every call. Prints one Markdown table, and
-writes the figures with --json.
+Every library works in a process of its own and is asked in turn, round by round; the
+figures are medians over the rounds. What is measured and what is to be reached:
+cases.py. How each library is used: peers/. A library that is not installed is left out.
 
-Run: python benchmarks/compare.py [--rounds 5] [--threads 2] [--only lstm] [--json FILE]
+    python benchmarks/compare.py --quick
+    python benchmarks/compare.py --json build/compare.json \\
+        --markdown benchmarks/RESULTS.md --figure benchmarks/RESULTS.png
 """
 
+from __future__ import annotations
+
 import argparse
+import datetime
 import json
-import multiprocessing
 import os
-import platform
-import statistics
 import sys
-import time
-from collections.abc import Callable
-from multiprocessing.connection import Connection
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-SHAPES = [
-    (1, 1, 64, 64),
-    (1, 1, 256, 256),
-    (1, 1, 512, 512),
-    (100, 1, 64, 64),
-    (100, 1, 128, 128),
-    (100, 1, 256, 256),
-    (100, 1, 512, 512),
-    (7, 10, 3, 5),
-    (50, 32, 64, 128),
-    (100, 64, 256, 256),
-    (50, 64, 512, 512),
-    (50, 128, 512, 512),
-    (25, 64, 1024, 1024),
-]
-CELLS = ("rnn", "gru", "lstm")
-GATES = {"rnn": 1, "gru": 3, "lstm": 4}
-WORK = ("forward", "training")
+import report
+import scaling
+from cases import CELLS, Group, groups
+from console import progress, say, write
+from measure import compare, estimate
+from peers import OURS, PEERS
+from results import from_json, to_json
+from worker import Library
 
-Case = tuple[str, str, tuple[int, int, int, int], str]  # work, cell, shape, dtype
+from rnnext._roofline import Machine, measure
+from rnnext.app.arguments import positive, positive_number
+
+INTERRUPTED = 130
 
 
-def rnnext_call(case: Case) -> Callable[[], Any]:
-    import numpy as np
-
-    import rnnext
-
-    work, cell, (steps, batch, inputs, hidden), dtype = case
-    layer: Any = getattr(rnnext, cell.upper())(inputs, hidden, dtype=dtype, rng=0)
-    x = np.random.default_rng(0).standard_normal((steps, batch, inputs)).astype(dtype)
-    dy = np.ones((steps, batch, hidden), dtype)
-
-    def train() -> None:
-        with layer.writable():
-            pass  # marks the weights as changed
-        _, _, cache = layer.forward(x)
-        layer.backward(cache, dy)
-
-    return train if work == "training" else lambda: layer(x)
-
-
-def torch_call(case: Case) -> Callable[[], Any]:
-    import torch
-
-    work, cell, (steps, batch, inputs, hidden), dtype = case
-    kind = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}[cell]
-    layer = kind(inputs, hidden).to(getattr(torch, dtype))
-    x = torch.randn(steps, batch, inputs, dtype=getattr(torch, dtype))
-    dy = torch.ones(steps, batch, hidden, dtype=getattr(torch, dtype))
-
-    def infer() -> None:
-        with torch.inference_mode():
-            layer(x)
-
-    def train() -> None:
-        layer.zero_grad(set_to_none=True)
-        leaf = x.detach().requires_grad_()
-        y, _ = layer(leaf)
-        y.backward(dy)
-
-    return train if work == "training" else infer
-
-
-def numpy_call(case: Case) -> Callable[[], Any]:
-    import numpy as np
-
-    sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "tests"))
-    import reference
-
-    work, cell, (steps, batch, inputs, hidden), _ = case
-    rng = np.random.default_rng(0)
-    rows = GATES[cell] * hidden
-    shapes = {
-        "weight_ih_l0": (rows, inputs),
-        "weight_hh_l0": (rows, hidden),
-        "bias_ih_l0": (rows,),
-        "bias_hh_l0": (rows,),
-    }
-    params = {k: 0.1 * rng.standard_normal(v) for k, v in shapes.items()}
-    x = rng.standard_normal((steps, batch, inputs))
-    dy = np.ones((steps, batch, hidden))
-    name = "rnn_tanh" if cell == "rnn" else cell
-
-    def infer() -> Any:
-        return reference.network_forward(params, x, cell=name)
-
-    def train() -> None:
-        trace = infer()
-        reference.network_backward(params, trace, dy, cell=name)
-
-    return train if work == "training" else infer
-
-
-CALLS = {"rnnext": rnnext_call, "torch": torch_call, "numpy": numpy_call}
-
-
-def worker(library: str, threads: int, pipe: Connection) -> None:
-    """Answers cases with seconds per call: the median of a short burst."""
-    os.environ["RNNEXT_NUM_THREADS"] = str(threads)
-    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = str(threads)
-    if library == "torch":
-        import torch
-
-        torch.set_num_threads(threads)
-    ready: dict[Case, Callable[[], Any]] = {}
-    while (question := pipe.recv()) is not None:
-        case, seconds = question
-        if case not in ready:
-            ready.clear()
-            ready[case] = CALLS[library](case)
-            ready[case]()
-        call = ready[case]
-        times: list[float] = []
-        begin = time.perf_counter()
-        while len(times) < 3 or time.perf_counter() - begin < seconds:
-            start = time.perf_counter()
-            call()
-            times.append(time.perf_counter() - start)
-        pipe.send(statistics.median(times))
-
-
-def flops(case: Case) -> float:
-    work, cell, (steps, batch, inputs, hidden), _ = case
-    forward = 2.0 * steps * batch * GATES[cell] * hidden * (inputs + hidden)
-    return forward * (3 if work == "training" else 1)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=0.1, help="of one burst")
-    parser.add_argument(
-        "--rest", type=float, default=0.1, help="seconds for others to stop spinning"
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    names = [group.name for group in groups()]
+    rest = [name for name in PEERS if name != OURS]
+    made = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--dtype", default="float32", choices=("float32", "float64"))
-    parser.add_argument("--only", nargs="*", default=CELLS, choices=CELLS)
-    parser.add_argument("--work", nargs="*", default=WORK, choices=WORK)
-    parser.add_argument("--against", nargs="*", default=["torch", "numpy"])
-    parser.add_argument("--quick", action="store_true", help="three small shapes")
-    parser.add_argument("--json", metavar="FILE", help="where to write the figures")
-    options = parser.parse_args()
 
-    libraries = ["rnnext", *options.against]
-    context = multiprocessing.get_context("spawn")
-    pipes: dict[str, Connection] = {}
-    for library in libraries:
-        ours, theirs = context.Pipe()
-        pipes[library] = ours
-        arguments = (library, options.threads, theirs)
-        context.Process(target=worker, args=arguments, daemon=True).start()
+    def choice(option: str, choices: Sequence[str]) -> None:
+        made.add_argument(
+            option,
+            nargs="*",
+            default=list(choices),
+            choices=choices,
+            metavar="NAME",
+            help="of " + ", ".join(choices) + " (default: all)",
+        )
 
-    shapes = [(1, 1, 64, 64), (7, 10, 3, 5), (20, 8, 32, 64)]
-    figures = []
-    others = " | ".join(f"{name} µs | ratio" for name in options.against)
-    print(f"| work | cell | T, N, I, H | rnnext µs | GFLOP/s | {others} |")
-    print("|---|---|---|--:|--:|" + "--:|--:|" * len(options.against))
-    for work in options.work:
-        for cell in options.only:
-            for shape in shapes if options.quick else SHAPES:
-                case = (work, cell, shape, options.dtype)
-                rounds: dict[str, list[float]] = {name: [] for name in libraries}
-                for _ in range(options.rounds):
-                    for name in libraries:
-                        time.sleep(options.rest)
-                        pipes[name].send((case, options.seconds))
-                        rounds[name].append(pipes[name].recv())
-                seconds = {k: statistics.median(v) for k, v in rounds.items()}
-                figures.append({"case": case, "seconds": seconds})
-                ours = seconds["rnnext"]
-                theirs = " | ".join(
-                    f"{seconds[k] * 1e6:,.0f} | {seconds[k] / ours:.1f}"
-                    for k in options.against
-                )
-                print(
-                    f"| {work} | {cell} | {', '.join(map(str, shape))} | "
-                    f"{ours * 1e6:,.1f} | {flops(case) / ours / 1e9:.0f} | {theirs} |",
-                    flush=True,
-                )
-    for pipe in pipes.values():
-        pipe.send(None)
-    for name in options.against:
-        for work in options.work:
-            ratios = [
-                f["seconds"][name] / f["seconds"]["rnnext"]
-                for f in figures
-                if f["case"][0] == work
-            ]
-            mean = statistics.geometric_mean(ratios)
-            print(f"\n{work}, {name} / rnnext: geometric mean {mean:.2f}, ", end="")
-            print(f"least {min(ratios):.2f}, most {max(ratios):.1f}")
-    if options.json:
-        machine = {"processor": platform.processor(), "machine": platform.machine()}
-        with open(options.json, "w") as file:
-            json.dump({"machine": machine, "figures": figures}, file, indent=1)
+    add = made.add_argument
+    add("--quick", action="store_true", help="small shapes")
+    choice("--groups", names)
+    choice("--cells", CELLS)
+    choice("--against", rest)
+    add("--threads", type=positive, default=min(2, len(os.sched_getaffinity(0))))
+    add("--rounds", type=positive, default=5, help="at most; long cases take 3")
+    add("--seconds", type=positive_number, default=0.05, help="of one burst of calls")
+    add("--json", type=Path, metavar="FILE", help="keep the figures, case by case")
+    add("--resume", action="store_true", help="go on with the run that --json holds")
+    add("--markdown", type=Path, metavar="FILE", help="write the report")
+    add("--figure", type=Path, metavar="FILE", help="draw the ratios (PNG)")
+    add("--scaling", action="store_true", help="rnnext alone: one thread and --threads")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the comparison; the exit code is 1 when rnnext failed at a case."""
+    options = parser().parse_args(argv)
+    if options.resume and not options.json:
+        parser().error("--resume needs --json FILE")
+    chosen = chosen_groups(options)
+    if options.scaling:
+        return scaling.main(chosen, options)
+    libraries = installed(options.against)
+    run = begin(options, libraries)
+    machine = Machine(**run["machine"])
+    results = from_json(run["results"])
+    cases = [case for group in chosen for case in group.cases]
+    left = [case for case in cases if case not in {r.case for r in results}]
+    minutes = estimate(left, libraries, machine, run["rounds"], run["seconds"]) / 60
+    print("\n".join(machine.lines()))
+    print(f"{len(left)} cases, about {minutes:.1f} minutes on a quiet machine\n")
+    print(report.text_header(libraries), flush=True)
+
+    workers = {name: Library(name, machine.threads) for name in libraries}
+    try:
+        for case in progress(left):
+            result = compare(case, workers, run["rounds"], run["seconds"])
+            results.append(result)
+            say(report.text_row(result, libraries, machine))
+            if options.json:
+                run["results"] = to_json(results)
+                write(options.json, json.dumps(run, indent=1) + "\n")
+    except KeyboardInterrupt:
+        print("\nstopped; --resume goes on" if options.json else "\nstopped")
+        return INTERRUPTED
+    finally:
+        for worker in workers.values():
+            worker.close()
+
+    results.sort(key=lambda r: cases.index(r.case) if r.case in cases else len(cases))
+    print(report.text_summary(chosen, results, machine))
+    if options.figure:
+        import figure
+
+        figure.draw(chosen, results, options.figure)
+    if options.markdown:
+        picture = None
+        if options.figure:
+            picture = os.path.relpath(options.figure, options.markdown.parent)
+        write(
+            options.markdown,
+            report.markdown(chosen, results, machine, run, picture),
+        )
+    return int(any(OURS in result.missing for result in results))
+
+
+def chosen_groups(options: argparse.Namespace) -> list[Group]:
+    """What --groups, --cells and --quick leave."""
+    return [
+        group.only(options.cells)
+        for group in groups(options.quick)
+        if group.name in options.groups
+    ]
+
+
+def installed(names: Iterable[str]) -> list[str]:
+    """rnnext and the peers that are here; says which are not."""
+    found = [OURS]
+    for name in names:
+        if missing := PEERS[name].missing():
+            print(f"{PEERS[name].title}: left out, no module {' or '.join(missing)}")
+        else:
+            found.append(name)
+    return found
+
+
+def begin(options: argparse.Namespace, libraries: list[str]) -> dict[str, Any]:
+    """What is kept of a run: a new one, or the one to resume."""
+    run = {
+        "date": datetime.date.today().isoformat(),
+        "environment": report.environment(),
+        "libraries": libraries,
+        "rounds": options.rounds,
+        "seconds": options.seconds,
+    }
+    if options.resume and options.json.exists():
+        kept: dict[str, Any] = json.loads(options.json.read_text())
+        for name in ("environment", "libraries", "rounds", "seconds"):
+            if kept[name] != run[name]:
+                sys.exit(f"--resume: {options.json} has another {name}: {kept[name]}")
+        if kept["machine"]["threads"] != options.threads:
+            sys.exit(f"--resume: {options.json} has another number of threads")
+        return kept
+    return {**run, "machine": asdict(measure(options.threads)), "results": []}
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -129,6 +129,9 @@ template <class T> struct BackwardScan {
 // Rows of A that `gradient` takes at a time; a multiple of the block of its sums.
 constexpr index gradient_rows = 256;
 
+// Bytes that `read` takes at a time on the widest instruction set.
+constexpr index read_step = 512;
+
 template <class T> struct CellKernels {
     void (*scan_forward)(const ForwardScan<T>&, Range rows, Range blocks,
                          Sync) noexcept;
@@ -171,6 +174,12 @@ template <class T> struct Kernels {
     void (*exp)(const T* x, T* y, index n) noexcept;
     void (*sigmoid)(const T* x, T* y, index n) noexcept;
     void (*tanh)(const T* x, T* y, index n) noexcept;
+
+    // Calibration. `turns` rounds of multiply-adds in registers, begun with *value in
+    // (0, 1), which they leave as it was; returns how many FLOP that was.
+    double (*multiply_adds)(index turns, T* value) noexcept;
+    // Reads x, of a whole number of read_step bytes; returns a word made of all of it.
+    index (*read)(const T* x, index n) noexcept;
 
     CellKernels<T> cells[cell_kinds];
 };

@@ -30,9 +30,9 @@ const std::vector<std::string>& bench_isas();
 // Ends a benchmark whose result is wrong, and makes the program's exit status 1.
 void fail(benchmark::State& state);
 
-// Multiply-adds per second of one core, counted as 2, through the widest vectors of an
-// instruction set; measured at the first call.
-template <class T> double peak_flops(const std::string& isa);
+// What one core can do at most with the instruction set in use, in FLOP/s; measured at
+// the first call.
+template <class T> double core_peak();
 
 template <class T> constexpr const char* dtype() {
     return std::is_same_v<T, float> ? "float" : "double";

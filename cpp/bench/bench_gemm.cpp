@@ -133,7 +133,7 @@ void add_product(const std::string& isa, const char* name, Size size) {
             Kind<T> product(size);
             product.run();
             if (!product.right()) return fail(state);
-            const double peak = peak_flops<T>(isa);
+            const double peak = core_peak<T>();
             const double seconds = timed(state, [&] { product.run(); });
             state.counters["GFLOP/s"] = product.flops() / seconds * 1e-9;
             state.counters["of_peak"] = product.flops() / seconds / peak;

@@ -3,6 +3,7 @@
 // The kernel wing: compiled once per instruction set, each time in its own namespace
 // (RNNEXT_NAMESPACE). Allocates nothing, throws nothing, knows no threads, no Python
 // and no std::.
+#include "calibrate.hpp"
 #include "cells.hpp"
 #include "gemm.hpp"
 #include "math.hpp"
@@ -40,6 +41,8 @@ template <class T, class... Cell> constexpr Kernels<T> make_kernels(CellList<Cel
         exp_all<T>,
         sigmoid_all<T>,
         tanh_all<T>,
+        multiply_adds<T>,
+        read<T>,
         {{scan_forward<Cell, T>, scan_backward<Cell, T>}...},
     };
 }

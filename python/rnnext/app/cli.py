@@ -11,11 +11,12 @@ from typing import NoReturn
 
 import rnnext
 
-from . import sample, train
+from . import bench, sample, train
 from .errors import AppError
 
-# A command is a module with NAME, HELP, add_arguments(parser) and run(arguments).
-COMMANDS = (train, sample)
+# A command is a module with NAME, HELP, EXAMPLE, add_arguments(parser) and
+# run(arguments).
+COMMANDS = (train, sample, bench)
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
@@ -34,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     top = _Parser(
         prog="rnnext",
-        description="Character-level language models, trained by rnnext.",
+        description="Character-level language models, and the speed of this machine.",
         epilog=ENDINGS,
         allow_abbrev=False,
     )
@@ -45,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
             command.NAME,
             help=command.HELP,
             description=command.HELP[0].upper() + command.HELP[1:] + ".",
-            epilog=ENDINGS,
+            epilog=f"example: `{command.EXAMPLE}`; {ENDINGS}",
             allow_abbrev=False,
         )
         command.add_arguments(sub)

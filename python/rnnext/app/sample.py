@@ -17,6 +17,7 @@ from .nn import Array
 
 NAME = "sample"
 HELP = "write text with a trained model"
+EXAMPLE = "rnnext sample book-gru.safetensors --prompt The --temperature 0.7"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -27,6 +27,7 @@ from .trainer import Event, Trainer, TrainOptions
 
 NAME = "train"
 HELP = "train a character-level language model"
+EXAMPLE = "rnnext train book.txt --cell gru --seconds 60"
 
 BATCH_SIZE = 16
 DROPOUT = 0.2

@@ -1,0 +1,197 @@
+"""What is measured, and what is to be reached.
+
+A group is one row of the table of targets: its cases, the ratio that each must reach
+and the geometric mean. Ratio = time of the fastest peer / time of rnnext.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+
+from rnnext._roofline import DTYPES, GATES, Call
+
+CELLS = tuple(GATES)
+
+# T, N, I, H
+SHAPES = (
+    (1, 1, 64, 64),
+    (1, 1, 256, 256),
+    (1, 1, 512, 512),
+    (100, 1, 64, 64),
+    (100, 1, 128, 128),
+    (100, 1, 256, 256),
+    (100, 1, 512, 512),
+    (7, 10, 3, 5),
+    (50, 32, 64, 128),
+    (100, 64, 256, 256),
+    (50, 64, 512, 512),
+    (50, 128, 512, 512),
+    (25, 64, 1024, 1024),
+)
+QUICK_SHAPES = ((1, 1, 64, 64), (7, 10, 3, 5), (20, 8, 32, 64))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call to time.
+
+    work is "inference", "training" (forward and all gradients, the weights marked as
+    changed before every call) or "step" (one step of a stream that keeps its state).
+    """
+
+    work: str
+    cell: str
+    shape: tuple[int, int, int, int]
+    dtype: str = "float32"
+    layers: int = 1
+    directions: int = 1
+
+    @property
+    def call(self) -> Call:
+        """The work as the roofline counts it."""
+        return Call(
+            self.cell,
+            *self.shape,
+            dtype=self.dtype,
+            training=self.work == "training",
+            layers=self.layers,
+            directions=self.directions,
+        )
+
+    @property
+    def size(self) -> str:
+        """T, N, I, H; and layers and directions where there are several."""
+        more = "" if self.layers == 1 else f", L={self.layers}"
+        more += "" if self.directions == 1 else f", D={self.directions}"
+        return ", ".join(map(str, self.shape)) + more
+
+    def __str__(self) -> str:
+        return f"{self.work} {self.cell} {self.size} {self.dtype}"
+
+    @property
+    def least_ratio(self) -> float:
+        """The ratio that this case must reach."""
+        T, N, _, H = self.shape
+        if self.work == "step":
+            return 5.0 if H <= 128 else 1.5
+        if self.dtype == "float64":
+            return 1.5
+        if self.work == "training" and self.layers == 1:
+            return 1.3
+        if (T, N, self.layers) == (100, 1, 1):
+            return 2.0 if H <= 128 else 1.7 if H <= 256 else 1.3
+        return 1.2
+
+    @property
+    def least_peak(self) -> float | None:
+        """The part of the peak that this case must reach."""
+        T, N, I, H = self.shape
+        if N < 32 or min(I, H) < 256 or T < 25:
+            return None
+        if self.dtype == "float64":
+            return 0.80
+        return 0.82 if self.work == "training" else 0.84
+
+    @property
+    def least_roofline(self) -> float | None:
+        """The part of the roofline that this case must reach."""
+        T, N, _, H = self.shape
+        weights = DTYPES[self.dtype] * GATES[self.cell] * H * H
+        return 0.75 if N == 1 and T > 1 and weights > 64 << 10 else None
+
+    @property
+    def most_seconds(self) -> float | None:
+        """The time that this case may take at most."""
+        if self.work == "step" and self.shape[-1] == 64 and self.dtype == "float32":
+            return 3e-6
+        return None
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cases that are judged together, by the geometric mean of their ratios."""
+
+    name: str
+    title: str
+    cases: tuple[Case, ...]
+    mean: float
+
+    def only(self, cells: Sequence[str]) -> Group:
+        """The group with fewer cells."""
+        return replace(self, cases=tuple(c for c in self.cases if c.cell in cells))
+
+
+def _cases(
+    works: tuple[str, ...],
+    shapes: tuple[tuple[int, int, int, int], ...],
+    prototype: Case,
+) -> tuple[Case, ...]:
+    return tuple(
+        replace(prototype, work=work, cell=cell, shape=shape)
+        for work, cell, shape in product(works, CELLS, shapes)
+    )
+
+
+def groups(quick: bool = False) -> list[Group]:
+    """All groups, in the order of the report; `quick` takes small shapes."""
+    shapes = QUICK_SHAPES if quick else SHAPES
+    single, double = Case("", "", (0, 0, 0, 0)), Case("", "", (0, 0, 0, 0), "float64")
+    steps = tuple((1, 1, H, H) for H in (32, 64, 128, 256, 512))
+    small, large = steps[:1] if quick else steps[:3], steps[3:4] if quick else steps[3:]
+    both = ("inference", "training")
+    two = replace(single, layers=2, directions=2)
+    three = replace(single, layers=3)
+    two_shape = (8, 8, 32, 32) if quick else (50, 64, 256, 256)
+    three_shape = (10, 1, 32, 32) if quick else (100, 1, 128, 128)
+    return [
+        Group("inference", "Inference", _cases(both[:1], shapes, single), 2.6),
+        Group("training", "Training", _cases(both[1:], shapes, single), 4.0),
+        Group("step", "One step, H to 128", _cases(("step",), small, single), 7.0),
+        Group(
+            "large-step", "One step, H from 256", _cases(("step",), large, single), 2.0
+        ),
+        Group("float64", "float64", _cases(both, shapes, double), 2.6),
+        Group(
+            "network",
+            "Networks",
+            # Ragged batches (lengths=) and token input join this tuple, each with the
+            # call of every peer in peers/, once rnnext has the options.
+            (*_cases(both, (two_shape,), two), *_cases(both, (three_shape,), three)),
+            2.5,
+        ),
+    ]
+
+
+class Problem:
+    """Input and weights of a case, the same in every library.
+
+    Attributes
+    ----------
+    parameters : dict of str to ndarray
+        By PyTorch's names and shapes.
+    x, dy : ndarray
+        Input (T, N, I) and incoming gradient (T, N, D * H).
+    """
+
+    def __init__(self, case: Case) -> None:
+        T, N, I, H = case.shape
+        rng = np.random.default_rng(0)
+        rows, bound = GATES[case.cell] * H, H**-0.5
+        self.parameters = {}
+        for i, inputs in enumerate(case.call.inputs()):
+            layer, reverse = divmod(i, case.directions)
+            end = f"_l{layer}" + ("_reverse" if reverse else "")
+            for name, shape in {
+                "weight_ih": (rows, inputs),
+                "weight_hh": (rows, H),
+                "bias_ih": (rows,),
+                "bias_hh": (rows,),
+            }.items():
+                drawn = rng.uniform(-bound, bound, shape)
+                self.parameters[name + end] = drawn.astype(case.dtype)
+        self.x = rng.standard_normal((T, N, I)).astype(case.dtype)
+        self.dy = rng.standard_normal((T, N, case.directions * H)).astype(case.dtype)

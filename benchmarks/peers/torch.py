@@ -1,0 +1,63 @@
+"""PyTorch: torch.nn layers, eager."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from cases import Case, Problem
+
+_mode = ExitStack()
+
+
+def start(threads: int) -> None:
+    torch.set_num_threads(threads)
+    torch.set_num_interop_threads(1)
+
+
+def calls(case: Case, problem: Problem) -> dict[str, Callable[[], list[Any]]]:
+    _mode.close()
+    layer = getattr(torch.nn, case.cell.upper())(
+        *case.shape[2:],
+        num_layers=case.layers,
+        bidirectional=case.directions == 2,
+        dtype=getattr(torch, case.dtype),
+    )
+    layer.load_state_dict({k: torch.tensor(v) for k, v in problem.parameters.items()})
+    x, dy = torch.tensor(problem.x), torch.tensor(problem.dy)
+    if case.work != "training":
+        _mode.enter_context(torch.inference_mode())
+
+    def train() -> list[Any]:
+        layer.zero_grad(set_to_none=True)
+        leaf = x.detach().requires_grad_()
+        layer(leaf)[0].backward(dy)
+        return [leaf.grad, layer.weight_hh_l0.grad]
+
+    if case.work == "training":
+        return {"forward and backward": train}
+    if case.work == "inference":
+        return {"call": lambda: [layer(x)[0]]}
+    return {"layer": _steps(layer, x), "cell": _steps(_cell(case, problem), x[0])}
+
+
+def _cell(case: Case, problem: Problem) -> Any:
+    cell = getattr(torch.nn, f"{case.cell.upper()}Cell")(*case.shape[2:])
+    named = {k.removesuffix("_l0"): v for k, v in problem.parameters.items()}
+    cell.load_state_dict({k: torch.tensor(v) for k, v in named.items()})
+    return cell
+
+
+def _steps(module: Any, x: Any) -> Callable[[], list[Any]]:
+    """One step of a layer, which returns y and the state, or of a cell: the state."""
+    state = None
+    is_cell = isinstance(module, torch.nn.RNNCellBase)
+
+    def step() -> list[Any]:
+        nonlocal state
+        state = module(x, state) if is_cell else module(x, state)[1]
+        return [state[0] if isinstance(state, tuple) else state]
+
+    return step
