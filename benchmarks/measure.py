@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from cases import Case
 from peers import OURS, PEERS
@@ -44,11 +45,11 @@ def compare(
     missing: dict[str, str] = {}
     able = {k: v for k, v in libraries.items() if PEERS[k].supports(case)}
 
-    def ask(library: Library, *question: object) -> object:
+    def ask(library: Library, *question: Any) -> Any:
         library.ask(*question)
         return keep(library)
 
-    def keep(library: Library) -> object:
+    def keep(library: Library) -> Any:
         answer = library.answer()
         if isinstance(answer, Failure):
             missing[library.name] = answer.reason

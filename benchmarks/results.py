@@ -30,12 +30,6 @@ class Result:
         return {k: v / ours for k, v in self.seconds.items() if k != OURS}
 
     @property
-    def fastest(self) -> str | None:
-        """The fastest peer; None without peers."""
-        ratios = self.ratios()
-        return min(ratios, key=lambda name: ratios[name]) if ratios else None
-
-    @property
     def ratio(self) -> float | None:
         """Time of the fastest peer / time of rnnext."""
         return min(self.ratios().values(), default=None)
