@@ -20,10 +20,20 @@ def zeros(*shape, dtype=np.float32):
     return np.zeros(shape, dtype)
 
 
-def weights(cell="lstm", inputs=I, hidden=H, backward=True, dtype=np.float32):
+def arrays(cell="lstm", inputs=I, hidden=H, dtype=np.float32):
     rows = GATES[cell] * hidden
     shapes = ((rows, inputs), (rows, hidden), (rows,), (rows,))
-    return _core.Weights(cell, *(zeros(*s, dtype=dtype) for s in shapes), backward)
+    return [zeros(*shape, dtype=dtype) for shape in shapes]
+
+
+def stack(cell="lstm", *sizes, layers=1, directions=1, backward=True, **options):
+    """Layers whose arrays are those of `arrays`."""
+    all_arrays = [arrays(cell, *sizes, **options)] * directions
+    hidden = all_arrays[0][1].shape[1]
+    options["hidden"] = hidden
+    above = arrays(cell, **options | {"inputs": directions * hidden})
+    all_arrays += [above] * directions * (layers - 1)
+    return _core.Stack(cell, all_arrays, directions, backward)
 
 
 def read_only(array):
@@ -66,8 +76,7 @@ def assert_all_wrong(call, values):
 
 
 FORWARD = {
-    "weights": [weights()],
-    "directions": 1,
+    "weights": stack(),
     "x": zeros(T, N, I),
     "h_0": zeros(1, N, H),
     "c_0": zeros(1, N, H),
@@ -76,7 +85,6 @@ FORWARD = {
 }
 BACKWARD = {
     "weights": FORWARD["weights"],
-    "directions": 1,
     "saved": _core.forward(**FORWARD)[3],
     "dy": zeros(T, N, H),
     "dh_n": zeros(1, N, H),
@@ -86,33 +94,24 @@ BACKWARD = {
     "need_x": True,
 }
 CALLS = {"forward": FORWARD, "backward": BACKWARD}
-WRONG_STACKS = {
-    "none": ([], 1),
-    "no sequence": (weights(), 1),
-    "None": (None, 1),
-    "string": ("weights", 1),
-    "of others": ([weights(), None], 1),
-    "no directions": ([weights()], 0),
-    "three directions": ([weights()] * 3, 3),
-    "less than no directions": ([weights()], -1),
-    "too many directions": ([weights()], 2**62),
-    "half a layer": ([weights()], 2),
-    "input of the second layer": ([weights(), weights()], 1),
-    "hidden sizes": ([weights(), weights(inputs=H, hidden=5)], 1),
-    "cells": ([weights(), weights("gru", inputs=H)], 1),
-    "dtypes": ([weights(), weights(inputs=H, dtype=np.float64)], 1),
-    "input of two directions": ([weights()] * 2 + [weights(inputs=H)] * 2, 2),
-    "directions differ": ([weights(), weights(inputs=5)], 2),
-    "dtype of the arrays": ([weights(dtype=np.float64)], 1),
+WRONG_WEIGHTS = {
+    "None": None,
+    "number": 5,
+    "list": [stack()],
+    "arrays": arrays(),
+    "inputs": stack("lstm", I + 1),
+    "hidden": stack("lstm", I, H + 1),
+    "dtype": stack(dtype=np.float64),
+    "layers": stack(layers=2),
+    "directions": stack(directions=2),
 }
 
 
 @pytest.mark.parametrize("name", CALLS)
-@pytest.mark.parametrize(("stack", "D"), WRONG_STACKS.values(), ids=WRONG_STACKS)
-def test_weights_that_do_not_fit(name, stack, D):
-    options = CALLS[name] | {"weights": stack, "directions": D}
+@pytest.mark.parametrize("wrong", WRONG_WEIGHTS.values(), ids=WRONG_WEIGHTS)
+def test_weights_that_do_not_fit(name, wrong):
     with pytest.raises(WRONG):
-        getattr(_core, name)(**options)
+        getattr(_core, name)(**CALLS[name] | {"weights": wrong})
 
 
 @pytest.mark.parametrize(
@@ -140,12 +139,12 @@ def test_lists_that_are_none(argument, value):
 
 @pytest.mark.parametrize("name", CALLS)
 def test_masks_that_do_not_fit(name):
-    stack = [weights(), weights(inputs=H)]
-    options = {"weights": stack, "h_0": None, "c_0": None}
+    deep = stack(layers=2)
+    options = {"weights": deep, "h_0": None, "c_0": None}
     saved = _core.forward(**FORWARD | options)[3]
     none = dict.fromkeys(("dh_n", "dc_n", "dc"))
     options = FORWARD | options if name == "forward" else BACKWARD | none
-    options |= {"weights": stack, "saved": saved} if name == "backward" else {}
+    options |= {"weights": deep, "saved": saved} if name == "backward" else {}
     call = getattr(_core, name)
     assert_all_wrong(lambda m: call(**options | {"masks": m}), [[], [None] * 2, 5])
     values = ([array] for array in wrong_arrays(T, N, H))
@@ -181,49 +180,80 @@ def test_saved_entries_of_other_lengths():
 
 def test_weights_without_backward():
     with pytest.raises(ValueError, match="backward"):
-        _core.backward(**BACKWARD | {"weights": [weights(backward=False)]})
+        _core.backward(**BACKWARD | {"weights": stack(backward=False)})
 
 
 # What "gru" keeps has the shapes of what "lstm" keeps.
 @pytest.mark.parametrize("other", [c for c in CELLS if c not in ("lstm", "gru")])
 def test_saved_by_another_cell(other):
     with pytest.raises(WRONG):
-        _core.backward(**BACKWARD | {"weights": [weights(other)]})
+        _core.backward(**BACKWARD | {"weights": stack(other)})
 
 
 # ---------------------------------------------------------------- weights
 
 
-@pytest.mark.parametrize("cell", CELLS)
-def test_weights_of_wrong_arrays(cell):
-    rows = GATES[cell] * H
-    right = {
-        "cell": cell,
-        "w_ih": zeros(rows, I),
-        "w_hh": zeros(rows, H),
-        "b_ih": zeros(rows),
-        "b_hh": zeros(rows),
-        "backward": True,
-    }
+WRONG_STACKS = {
+    "none": ([], 1),
+    "no sequence": (5, 1),
+    "None": (None, 1),
+    "string": ("arrays", 1),
+    "of others": ([arrays(), None], 1),
+    "of too few arrays": ([arrays()[:3]], 1),
+    "of too many arrays": ([[*arrays(), None]], 1),
+    "of nothing": ([[]], 1),
+    "of stacks": ([stack()], 1),
+    "no directions": ([arrays()], 0),
+    "three directions": ([arrays()] * 3, 3),
+    "less than no directions": ([arrays()], -1),
+    "too many directions": ([arrays()], 2**62),
+    "half a layer": ([arrays()], 2),
+    "input of the second layer": ([arrays(), arrays()], 1),
+    "hidden sizes": ([arrays(), arrays(inputs=H, hidden=5)], 1),
+    "cells": ([arrays(), arrays("gru", inputs=H)], 1),
+    "dtypes": ([arrays(), arrays(inputs=H, dtype=np.float64)], 1),
+    "input of two directions": ([arrays()] * 2 + [arrays(inputs=H)] * 2, 2),
+    "directions differ": ([arrays(), arrays(inputs=5)], 2),
+}
 
-    for name, array in right.items():
-        if not isinstance(array, np.ndarray):
-            continue
-        values = wrong_arrays(*array.shape, optional=name.startswith("b_"))
-        if name == "w_ih":  # any number of columns is right
-            values = (v for v in values if np.shape(v) != (rows, I + 1))
-        assert_all_wrong(lambda v, n=name: _core.Weights(**right | {n: v}), values)
-    for size in (0, 1, 3):
-        with pytest.raises(WRONG):
-            _core.Weights(**right | {"w_hh": zeros(rows, size)})
+
+@pytest.mark.parametrize(("layers", "D"), WRONG_STACKS.values(), ids=WRONG_STACKS)
+def test_layers_that_do_not_fit(layers, D):
     with pytest.raises(WRONG):
-        _core.Weights(**right | {"w_ih": zeros(rows, 0)})
+        _core.Stack("lstm", layers, D, True)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_stack_of_wrong_arrays(cell):
+    right = arrays(cell)
+    rows = len(right[0])
+    for i, array in enumerate(right):
+
+        def make(value, i=i):
+            layer = [*right[:i], value, *right[i + 1 :]]
+            _core.Stack(cell, [layer], 1, True)
+
+        values = wrong_arrays(*array.shape, optional=i >= 2)
+        if i == 0:  # any number of columns is right
+            values = (v for v in values if np.shape(v) != (rows, I + 1))
+        assert_all_wrong(make, values)
+        make(array)
+        if i < 2:
+            assert_all_wrong(make, [zeros(rows, 0)])
+        if i == 1:
+            assert_all_wrong(make, (zeros(rows, size) for size in (1, 3)))
+
+
+def test_stack_too_large():
+    layer = [huge(0, 0), huge(0, 2**60), None, None]
+    with pytest.raises(MemoryError):
+        _core.Stack("lstm", [layer], 1, True)
 
 
 @pytest.mark.parametrize("cell", ["", "LSTM", "lstm\0", None, 3, "ß"], ids=repr)
 def test_unknown_cell(cell):
     with pytest.raises(WRONG):
-        _core.Weights(cell, zeros(16, 3), zeros(16, 4), None, None, True)
+        _core.Stack(cell, [arrays()], 1, True)
 
 
 def test_nothing_can_be_made_out_of_nothing():
@@ -231,30 +261,37 @@ def test_nothing_can_be_made_out_of_nothing():
     script = f"""
 import numpy as np
 from rnnext import _core
-empty = _core.Weights.__new__(_core.Weights)
+empty = _core.Stack.__new__(_core.Stack)
+stepper = _core.Stepper.__new__(_core.Stepper)
 x = np.zeros(({T}, {N}, {I}), np.float32)
 for call in (
-    lambda: empty.cell,
-    lambda: _core.forward([empty], 1, x, None, None, None, False),
-    lambda: _core.Stepper([empty], 1),
-    lambda: _core.Stepper.__new__(_core.Stepper).get_state(),
+    lambda: _core.forward(empty, x, None, None, None, False),
+    lambda: _core.backward(empty, [], None, None, None, None, None, True),
+    lambda: _core.Stepper(empty, 1),
+    lambda: stepper.get_state(),
+    lambda: stepper.set_state(None, None),
+    lambda: stepper.step(empty, x[0], None),
+    lambda: stepper.step(None, x[0], None),
 ):
     try:
         call()
     except (TypeError, ValueError):
         continue
     raise SystemExit("no error")
+layer = [np.zeros(shape, np.float32) for shape in ((16, {I}), (16, 4), 16, 16)]
+stepper = _core.Stepper(_core.Stack("lstm", [layer], 1, False), {N})
+assert stepper.step(empty, x[0], None) is None
 """
     done = subprocess.run([sys.executable, "-c", script], check=False)
     assert done.returncode == 0
 
 
 def test_types_are_final_and_not_copied():
-    for kind in (_core.Weights, _core.Stepper):
+    for kind in (_core.Stack, _core.Stepper):
         with pytest.raises(TypeError):
             type("Derived", (kind,), {})
     with pytest.raises(TypeError):
-        weights().__reduce_ex__(4)
+        stack().__reduce_ex__(4)
 
 
 # ---------------------------------------------------------------- the stepper
@@ -263,45 +300,107 @@ def test_types_are_final_and_not_copied():
 @pytest.mark.parametrize("size", [-1, -(2**63), 2**63, 2**70, 1.5, None, "2"], ids=repr)
 def test_batch_size_of_a_stepper(size):
     with pytest.raises(WRONG):
-        _core.Stepper([weights()], size)
+        _core.Stepper(stack(), size)
 
 
-ONE_DIRECTION = {
-    name: stack
-    for name, (stack, D) in WRONG_STACKS.items()
-    if D == 1 and name != "dtype of the arrays"
-}
-
-
-@pytest.mark.parametrize("stack", ONE_DIRECTION.values(), ids=ONE_DIRECTION)
-def test_stepper_of_weights_that_do_not_fit(stack):
+@pytest.mark.parametrize("wrong", [None, 5, [stack()], stack(directions=2)])
+def test_stepper_of_weights_that_do_not_fit(wrong):
     with pytest.raises(WRONG):
-        _core.Stepper(stack, N)
-    stepper = _core.Stepper([weights()], N)
-    with pytest.raises(WRONG):
-        stepper.set_weights(stack)
-    stepper.step(zeros(N, I), zeros(N, H))
+        _core.Stepper(wrong, N)
+
+
+def ones_stepper():
+    """One with a state that any step would change, and its weights."""
+    weights, state = stack(), np.ones((1, N, H), np.float32)
+    stepper = _core.Stepper(weights, N)
+    stepper.set_state(state, state)
+    return stepper, weights
+
+
+def assert_no_step(stepper, *arguments):
+    assert stepper.step(*arguments) is None, [describe(a) for a in arguments]
+    assert all((part == 1).all() for part in stepper.get_state())
+
+
+def test_stepper_given_other_weights():
+    stepper, weights = ones_stepper()
+    x, out = zeros(N, I), zeros(N, H)
+    others = (stack("gru"), stack("lstm", 5), stack("lstm", I, 5), stack(layers=2))
+    others += (stack(dtype=np.float64), stack(directions=2), None)
+    for other in others:
+        assert_no_step(stepper, other, x, out)
+        assert_no_step(stepper, other, x, None)
+    for wrong in (5, [weights], "weights"):
+        with pytest.raises(TypeError):
+            stepper.step(wrong, x, out)
+    assert stepper.step(weights, x, out) is out
+    assert stepper.step(stack(backward=False), x, None).shape == (N, H)
+
+
+class Subclass(np.ndarray):
+    pass
+
+
+def of_other_types(array):
+    yield array.view(Subclass)
+    yield array.view(np.matrix)
+    yield np.ma.masked_array(array)
 
 
 def test_stepper_given_arrays_that_do_not_fit():
-    stepper = _core.Stepper([weights()], N)
-    x, out, state = zeros(N, I), zeros(N, H), zeros(1, N, H)
-    assert_all_wrong(lambda v: stepper.step(v, out), wrong_arrays(N, I))
-    wrong = [*wrong_arrays(N, H), read_only(zeros(N, H))]
-    assert_all_wrong(lambda v: stepper.step(x, v), wrong)
+    stepper, weights = ones_stepper()
+    x, out = zeros(N, I), zeros(N, H)
+    for wrong in (*wrong_arrays(N, I), *of_other_types(x)):
+        assert_no_step(stepper, weights, wrong, out)
+        assert_no_step(stepper, weights, wrong, None)
+    wrong_outs = (*wrong_arrays(N, H, optional=True), *of_other_types(out))
+    for wrong in (*wrong_outs, read_only(zeros(N, H))):
+        assert_no_step(stepper, weights, x, wrong)
+    assert stepper.step(weights, read_only(x), out) is out
+
+
+@pytest.mark.parametrize("shift", [-H * N, 1 - H * N, -1, 0, 1, I * N - 1, I * N])
+def test_stepper_given_arrays_that_overlap(shift):
+    stepper, weights = ones_stepper()
+    memory = zeros(3 * H * N)
+    x = memory[H * N :][: N * I].reshape(N, I)
+    out = memory[H * N + shift :][: N * H].reshape(N, H)
+    if shift in (-H * N, I * N):  # neighbours
+        assert stepper.step(weights, x, out) is out
+    else:
+        assert_no_step(stepper, weights, x, out)
+
+
+def test_state_that_does_not_fit_a_stepper():
+    stepper, state = _core.Stepper(stack(), N), zeros(1, N, H)
     wrong = list(wrong_arrays(1, N, H, optional=True))
     assert_all_wrong(lambda v: stepper.set_state(v, None), wrong)
     assert_all_wrong(lambda v: stepper.set_state(state, v), wrong)
-    stepper.step(x, out)
+    stepper.set_state(state, state)
 
 
-def test_stepper_keeps_its_weights_when_others_do_not_fit():
-    stepper = _core.Stepper([weights()], N)
-    others = (weights(inputs=5), weights("gru"), weights(dtype=np.float64))
-    for other in (*others, weights(hidden=5)):
-        with pytest.raises(WRONG):
-            stepper.set_weights([other])
-    stepper.step(zeros(N, I), zeros(N, H))
+# ---------------------------------------------------------------- views
+
+
+def test_writable_view():
+    array = read_only(np.arange(6.0).reshape(2, 3))
+    view = _core.writable_view(array)
+    view[1] = 9
+    assert array.tolist() == [[0, 1, 2], [9, 9, 9]]
+    assert view[:1].T.base is view
+    view.flags.writeable = False
+    with pytest.raises(ValueError, match="WRITEABLE"):
+        view.flags.writeable = True
+    del array
+    assert view.sum() == 30
+
+
+def test_writable_view_of_others():
+    array = zeros(4, 6)
+    values = (array.T, array[:, ::2], None, [1.0], 5)
+    assert_all_wrong(_core.writable_view, values)
+    view = _core.writable_view(zeros(0, 3))
+    assert view.shape == (0, 3)
 
 
 # ---------------------------------------------------------------- dense, elementwise
@@ -349,16 +448,16 @@ def test_softmax_of_other_dimensions(shape):
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_calls_of_no_steps_or_sequences(cell, dtype):
-    stack = [weights(cell, dtype=dtype)]
+    weights = stack(cell, dtype=dtype)
     for steps, batch in itertools.product((0, 1, 3), repeat=2):
         x = zeros(steps, batch, I, dtype=dtype)
-        y, h, _, saved = _core.forward(stack, 1, x, None, None, None, True)
+        y, h, _, saved = _core.forward(weights, x, None, None, None, True)
         assert y.shape == (steps, batch, H)
         none = (None,) * 5
-        dx, dh, _, _ = _core.backward(stack, 1, saved, *none, True)
+        dx, dh, _, _ = _core.backward(weights, saved, *none, True)
         assert (dx.shape, dh.shape) == (x.shape, h.shape)
-    stepper = _core.Stepper(stack, 0)
-    stepper.step(zeros(0, I, dtype=dtype), zeros(0, H, dtype=dtype))
+    stepper = _core.Stepper(weights, 0)
+    assert stepper.step(weights, zeros(0, I, dtype=dtype), None).shape == (0, H)
     assert stepper.get_state()[0].shape == (1, 0, H)
 
 
@@ -377,7 +476,7 @@ def test_dense_of_nothing(dtype):
 @pytest.mark.parametrize("cell", CELLS)
 def test_stepper_too_large(cell, size):
     with pytest.raises(MemoryError):
-        _core.Stepper([weights(cell), weights(cell, inputs=H)], size)
+        _core.Stepper(stack(cell, layers=2), size)
 
 
 def huge(*shape):
@@ -387,13 +486,13 @@ def huge(*shape):
 
 TOO_LARGE = {
     "forward, N": lambda: _core.forward(
-        [weights()], 1, huge(0, 2**45, I), None, None, None, False
+        stack(), huge(0, 2**45, I), None, None, None, False
     ),
     "forward, N over": lambda: _core.forward(
-        [weights()], 1, huge(0, 2**58, I), None, None, None, True
+        stack(), huge(0, 2**58, I), None, None, None, True
     ),
     "forward, T over": lambda: _core.forward(
-        [weights(hidden=64)], 1, huge(2**58, 0, I), None, None, None, True
+        stack(hidden=64), huge(2**58, 0, I), None, None, None, True
     ),
     "linear": lambda: _core.linear(huge(2**30, 0), huge(2**30, 0), None),
     "linear over": lambda: _core.linear(huge(2**40, 0), huge(2**40, 0), None),
@@ -432,7 +531,7 @@ def test_wrong_number_of_threads(n):
     assert _core.get_num_threads() == before
 
 
-def test_weights_replaced_during_a_step():
+def test_weights_given_up_during_a_step():
     """A step keeps the weights that it computes with."""
     script = """
 import threading
@@ -442,15 +541,19 @@ from rnnext import _core
 H = 1600
 
 def weights():
-    shapes = ((4 * H, 8), (4 * H, H), (4 * H,), (4 * H,))
-    return [_core.Weights("lstm", *(np.zeros(s, np.float32) for s in shapes), False)]
+    shapes = ((4 * H, 8), (4 * H, H), 4 * H, 4 * H)
+    layer = [np.zeros(shape, np.float32) for shape in shapes]
+    return _core.Stack("lstm", [layer], 1, False)
 
 x, out = (np.zeros((256, n), np.float32) for n in (8, H))
-stepper = _core.Stepper(weights(), 256)
-thread = threading.Thread(target=lambda: [stepper.step(x, out) for _ in range(3)])
+held = [weights()]
+stepper = _core.Stepper(held[0], 256)
+thread = threading.Thread(
+    target=lambda: [stepper.step(held[0], x, out) for _ in range(3)]
+)
 thread.start()
 while thread.is_alive():
-    stepper.set_weights(weights())
+    held[0] = weights()
 """
     done = subprocess.run([sys.executable, "-c", script], check=False)
     assert done.returncode == 0
@@ -463,30 +566,35 @@ import numpy as np
 from rnnext import _core
 
 class Made:
-    def __init__(self, make):
-        self.make = make
+    def __init__(self, *makes):
+        self.makes = makes
     def __len__(self):
-        return 1
+        return len(self.makes)
     def __getitem__(self, index):
-        if index:
-            raise IndexError
-        return self.make()
+        return self.makes[index]()
 
-def weights(inputs):
+def ones(*shape):
+    return np.ones(shape, np.float32)
+
+def layer(inputs):
     shapes = ((16, inputs), (16, 4), (16,), (16,))
-    return _core.Weights("lstm", *(np.ones(s, np.float32) for s in shapes), True)
+    return Made(*(lambda shape=shape: ones(*shape) for shape in shapes))
 
-stack = [weights(3), weights(4)]
-x, ones = (np.ones((1, 1 << 14, n), np.float32) for n in (3, 4))
-call = (1, x, None, None)
-held = _core.forward(stack, *call, [ones], True)
-made = _core.forward(stack, *call, Made(ones.copy), True)
+def stack(layers):
+    return _core.Stack("lstm", layers, 1, True)
+
+deep = stack([[*layer(3)], [*layer(4)]])
+made_deep = stack(Made(lambda: layer(3), lambda: layer(4)))
+x, mask = ones(1, 1 << 14, 3), ones(1, 1 << 14, 4)
+held = _core.forward(deep, x, None, None, [mask], True)
+made = _core.forward(made_deep, x, None, None, Made(mask.copy), True)
 assert (made[0] == held[0]).all()
-saved = _core.forward(stack[:1], *call, None, True)[3]
-copies = Made(lambda: tuple(array.copy() for array in saved[0]))
-rest = (ones, None, None, None, None, True)
-held = _core.backward(stack[:1], 1, saved, *rest)
-made = _core.backward(stack[:1], 1, copies, *rest)
+single = stack([[*layer(3)]])
+saved = _core.forward(single, x, None, None, None, True)[3]
+copies = Made(lambda: Made(*(array.copy for array in saved[0])))
+rest = (mask, None, None, None, None, True)
+held = _core.backward(single, saved, *rest)
+made = _core.backward(single, copies, *rest)
 assert all((a == b).all() for a, b in zip(made[3][0], held[3][0]))
 """
     done = subprocess.run([sys.executable, "-c", script], check=False)

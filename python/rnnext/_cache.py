@@ -40,7 +40,7 @@ class Cache:
 
     def __init__(
         self,
-        weights: list[_core.Weights],
+        weights: _core.Stack,
         saved: Sequence[_core.Saved],
         masks: list[Array] | None,
         gates: int,

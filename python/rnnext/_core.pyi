@@ -25,36 +25,26 @@ CellGradients = tuple[Array, Array, Array, Array]
 __version__: str
 
 @final
-class Weights:
-    """One layer's and direction's weights, packed for the kernels; never changes.
+class Stack:
+    """The weights of a network, packed for the kernels; never changes.
 
     cell: "rnn_tanh", "rnn_relu", "lstm", "gru" (reset after the recurrent product)
-    or "gru_reset_before". Gate order and shapes are PyTorch's: w_ih (G*H, I),
-    w_hh (G*H, H), biases (G*H,) or None. backward=False leaves out what only
-    `backward` needs.
+    or "gru_reset_before". layers: (w_ih, w_hh, b_ih, b_hh) of every layer and
+    direction, in PyTorch's gate order: w_ih (G*H, I), from the second layer on
+    (G*H, D*H), w_hh (G*H, H), biases (G*H,) or None. backward=False leaves out what
+    only `backward` needs.
     """
 
     def __init__(
         self,
         cell: str,
-        w_ih: Array,
-        w_hh: Array,
-        b_ih: Array | None,
-        b_hh: Array | None,
+        layers: Sequence[Sequence[Array | None]],
+        directions: int,
         backward: bool,
     ) -> None: ...
-    @property
-    def cell(self) -> str: ...
-    @property
-    def input_size(self) -> int: ...
-    @property
-    def hidden_size(self) -> int: ...
-    @property
-    def has_backward(self) -> bool: ...
 
 def forward(
-    weights: Sequence[Weights],
-    directions: int,
+    weights: Stack,
     x: Array,  # (T, N, I)
     h_0: Array | None,  # (L*D, N, H)
     c_0: Array | None,
@@ -64,8 +54,7 @@ def forward(
     """y (T,N,D*H), h_n (L*D,N,H), c_n or None, and what `backward` needs or None."""
 
 def backward(
-    weights: Sequence[Weights],
-    directions: int,
+    weights: Stack,
     saved: Sequence[Saved],
     dy: Array | None,  # (T', N, D*H)
     dh_n: Array | None,  # (L*D, N, H)
@@ -84,14 +73,25 @@ def backward(
 class Stepper:
     """The state of a one-direction network that is fed one step at a time."""
 
-    def __init__(self, weights: Sequence[Weights], batch_size: int) -> None: ...
-    def step(self, x: Array, out: Array) -> None:
-        """x (N, I) to out (N, H), both C-contiguous; the state moves on."""
-    def set_weights(self, weights: Sequence[Weights]) -> None: ...
+    def __init__(self, weights: Stack, batch_size: int) -> None: ...
+    def step(self, weights: Stack | None, x: Array, out: Array | None) -> Array | None:
+        """x (N, I) to out (N, H) or to a new array; the state moves on.
+
+        None, and nothing has happened, unless all fit: the weights, and plain arrays,
+        aligned, C-contiguous and apart.
+        """
+
     def get_state(self) -> tuple[Array, Array | None]:
         """Copies of h (L,N,H) and c (L,N,H) or None."""
+
     def set_state(self, h: Array | None, c: Array | None) -> None:
         """None is zero."""
+
+def writable_view(array: Array) -> Array:
+    """A view of a read-only array that may be written to.
+
+    Views of it refer to it and not to `array`: its references tell whether there are.
+    """
 
 def linear(x: Array, w: Array, b: Array | None) -> Array:
     """x (M, K) times w (O, K) transposed plus b (O,): (M, O)."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import _core
 from ._cache import S
-from ._validation import Array, float_array, shaped_array
+from ._validation import Array, of_shape, shaped_array
 
 if TYPE_CHECKING:
     from ._recurrent import Recurrent
@@ -39,13 +39,13 @@ class Stream(Generic[S]):
     def __init__(self, layer: Recurrent[S], batch_size: int, state: S | None) -> None:
         self._layer = layer
         self.batch_size = batch_size
-        self._weights = layer._weights(False)
-        self._stepper = _core.Stepper(self._weights, batch_size)
+        self._stepper = _core.Stepper(layer._weights(False), batch_size)
+        self._advance = self._stepper.step
         self._start = self._arrays(state)
         self._stepper.set_state(*self._start)
 
     def _arrays(self, state: S | None) -> tuple[Array | None, Array | None]:
-        h, c = self._layer._state_arrays("state", state, "0", self.batch_size, True)
+        h, c = self._layer._initial_state(state, self.batch_size, True)
         return (None if h is None else h.copy(), None if c is None else c.copy())
 
     def step(self, x_t: Array, out: Array | None = None) -> Array:
@@ -77,29 +77,26 @@ class Stream(Generic[S]):
         >>> stream.step(np.zeros((1, 3), np.float32), out) is out
         True
         """
-        layer = self._layer
-        shape = [("N", self.batch_size), ("I", layer.input_size)]
-        x = shaped_array("x_t", x_t, layer.dtype, shape)
-        size = (self.batch_size, layer.hidden_size)
-        if out is None:
-            out = np.empty(size, layer.dtype)
-        else:
-            float_array("out", out, layer.dtype)
-            if out.shape != size:
-                raise ValueError(
-                    f"out: expected shape (N={size[0]}, H={size[1]}), got {out.shape}"
-                )
-            flags = out.flags
+        y = self._advance(self._layer._packed[0], x_t, out)
+        return self._step_with_care(x_t, out) if y is None else y
+
+    def _step_with_care(self, x_t: Array, out: Array | None) -> Array:
+        """What `step` is too quick for: strides, weights to be packed, errors."""
+        layer, N = self._layer, self.batch_size
+        sizes = (N, layer.input_size)
+        x = shaped_array("x_t", x_t, layer.dtype, ("N", "I"), sizes)
+        to = None
+        if out is not None:
+            sizes = (N, layer.hidden_size)
+            to = of_shape("out", out, layer.dtype, ("N", "H"), sizes)
+            flags = to.flags
             if not (flags.c_contiguous and flags.aligned and flags.writeable):
                 raise ValueError("out: expected a writable C-contiguous array")
-            if np.may_share_memory(x, out):
+            if np.may_share_memory(x, to):
                 x = x.copy()
-        weights = layer._weights(False)
-        if weights is not self._weights:
-            self._stepper.set_weights(weights)
-            self._weights = weights
-        self._stepper.step(x, out)
-        return out
+        y = self._advance(layer._weights(False), x, to)
+        assert y is not None
+        return y if out is None else out
 
     @property
     def state(self) -> S:

@@ -205,7 +205,7 @@ def _backward(runs: list[Run], incoming: _Incoming) -> dict[str, Array]:
         start = stop - run.steps
         d, gradients = incoming.of(run, start)
         dx_run, dh, dc, ((dw_ih, dw_hh, db, _),) = _core.backward(
-            [run.weights], 1, [run.saved], d, dh, dc, None, None, True
+            run.weights, [run.saved], d, dh, dc, None, None, True
         )
         assert dx_run is not None  # need_x=True
         dx.insert(0, dx_run)

@@ -49,7 +49,7 @@ def forward(
     x_core = inputs.T.astype(dtype, order="C")
     h_0 = time_major(states[0], dtype)[None]
     c_0 = None if c0 is None else time_major(states[1], dtype)[None]
-    h, _, _, saved = _core.forward([weights], 1, x_core, h_0, c_0, None, True)
+    h, _, _, saved = _core.forward(weights, x_core, h_0, c_0, None, True)
     assert saved is not None  # training=True
     steps = len(h)
     y = _core.softmax(_core.linear(h.reshape(steps * m, n_a), core.w_y, core.b_y))
