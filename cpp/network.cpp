@@ -38,8 +38,7 @@ template <class T> void forward(const NetworkForward<T>& call, Interrupt interru
                                            : call.outputs[std::size_t(l)];
         for (index d = 0; d < D; ++d) {
             const index i = l * D + d;
-            LayerForward<T> layer{call.stack[i], call.T_, call.N,
-                                  d == 1};
+            LayerForward<T> layer{call.stack[i], call.T_, call.N, d == 1};
             layer.x = x;
             layer.h_0 = at(call.h_0, i * state);
             layer.c_0 = at(call.c_0, i * state);
@@ -72,8 +71,7 @@ template <class T> void backward(const NetworkBackward<T>& call, Interrupt inter
         for (index d = 0; d < D; ++d) {
             const index i = l * D + d;
             const auto& g = call.gradients[std::size_t(i)];
-            LayerBackward<T> layer{call.stack[i], call.T_, call.N,
-                                   d == 1};
+            LayerBackward<T> layer{call.stack[i], call.T_, call.N, d == 1};
             layer.x = call.inputs[std::size_t(l)];
             layer.cache = call.caches[std::size_t(i)];
             layer.dy = at(dy, d * H);

@@ -35,10 +35,11 @@ struct Shape {
     index operator[](int i) const { return sizes[i]; }
 };
 
-inline std::string text(const index* sizes, int ndim) {
+inline std::string text(const Shape& shape) {
     std::string s = "(";
-    for (int i = 0; i < ndim; ++i) s += (i ? ", " : "") + std::to_string(sizes[i]);
-    return s + (ndim == 1 ? ",)" : ")");
+    for (int i = 0; i < shape.ndim; ++i)
+        s += (i ? ", " : "") + std::to_string(shape[i]);
+    return s + (shape.ndim == 1 ? ",)" : ")");
 }
 
 template <class T>
@@ -69,6 +70,10 @@ template <class T> bool is_plain(const Array& array) {
            reinterpret_cast<std::uintptr_t>(array.data) % alignof(T) == 0;
 }
 
+inline bool is_writable(const Array& array) {
+    return array.flags & py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
+}
+
 // Says what `data` found wrong.
 template <class T>
 [[noreturn]] void refuse(const py::handle& object, const char* name,
@@ -83,25 +88,18 @@ template <class T>
                              std::string(py::str(py::dtype::of<T>())) + ", got " +
                              std::string(py::str(py::handle(array->descr))));
     if (!has_shape(*array, shape))
-        throw py::value_error(start + ": expected shape " +
-                              text(shape.sizes, shape.ndim) + ", got " +
-                              text(array->dimensions, array->nd));
+        throw py::value_error(start + ": expected shape " + text(shape) + ", got " +
+                              text(Shape(*array)));
     throw py::value_error(start + ": expected a C-contiguous array");
 }
 
-// An array of exactly this dtype and shape, C-contiguous and aligned; or null.
-template <class T> const Array* find(const py::handle& object, const Shape& shape) {
-    const Array* const array = as_array(object);
-    const bool fits = array && has_dtype<T>(*array) && has_shape(*array, shape) &&
-                      is_plain<T>(*array);
-    return fits ? array : nullptr;
-}
-
-// The data of such an array.
+// The data of an array of exactly this dtype and shape, C-contiguous and aligned.
 template <class T>
 const T* data(const py::handle& object, const char* name, const Shape& shape) {
-    const Array* const array = find<T>(object, shape);
-    if (!array) refuse<T>(object, name, shape);
+    const Array* const array = as_array(object);
+    if (!array || !has_dtype<T>(*array) || !has_shape(*array, shape) ||
+        !is_plain<T>(*array))
+        refuse<T>(object, name, shape);
     return reinterpret_cast<const T*>(array->data);
 }
 

@@ -35,13 +35,10 @@ inline std::atomic<unsigned long> main_thread{0};
 
 // At import. In a forked child the thread that forked is the main one.
 inline void find_main_thread() {
+    if (main_thread != 0) return;
     const auto threading = py::module_::import("threading");
     main_thread = threading.attr("main_thread")().attr("ident").cast<unsigned long>();
-    static const bool forks_are_noticed = [] {
-        return pthread_atfork(nullptr, nullptr,
-                              [] { main_thread = PyThread_get_thread_ident(); }) == 0;
-    }();
-    (void)forks_are_noticed;
+    pthread_atfork(nullptr, nullptr, [] { main_thread = PyThread_get_thread_ident(); });
 }
 
 // Runs f without the GIL when it takes long enough to matter; Ctrl-C comes through.

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "compute.hpp"
+#include "inputs.hpp"
 #include "register.hpp"
 #include "stack.hpp"
 
@@ -18,72 +19,58 @@ template <class T> PyStepper make_stepper(const Stack<T>& stack, index N) {
     return made;
 }
 
-// Of exactly NumPy's own type: what a subclass means by its numbers is its own affair.
-template <class T> T* find_exact(const py::object& object, const Shape& shape) {
-    const Array* const array = find<T>(object, shape);
-    const bool exact =
-        array && Py_TYPE(object.ptr()) == py::detail::npy_api::get().PyArray_Type_;
-    return exact ? reinterpret_cast<T*>(array->data) : nullptr;
-}
-
 template <class T> bool overlap(const T* a, index a_size, const T* b, index b_size) {
-    const auto begin = [](const T* p) { return reinterpret_cast<std::uintptr_t>(p); };
-    return begin(a) < begin(b + b_size) && begin(b) < begin(a + a_size);
+    const auto address = [](const T* p) { return reinterpret_cast<std::uintptr_t>(p); };
+    return address(a) < address(b + b_size) && address(b) < address(a + a_size);
 }
 
-// The output in `out` or in a new array. None where something does not fit: then
-// nothing has happened.
+// The output in `out` or in a new array. None where something has to be converted
+// first, or is wrong: then nothing has happened.
 template <class T>
-py::object step(Stepper<T>& stepper, const PyStack* weights, const py::object& x,
+py::object step(Stepper<T>& stepper, const PyStack& weights, const py::object& x,
                 const py::object& out) {
     const index N = stepper.N, I = stepper.I, H = stepper.H;
-    const Stack<T>* const stack = weights ? weights->get<T>() : nullptr;
+    const Stack<T>* const stack = weights.get<T>();
     if (!stack || !stepper.fits(*stack)) return py::none();
-    const T* const from = find_exact<T>(x, {N, I});
-    if (!from) return py::none();
+    Input<T> input;
+    if (!input.read(x, {N, I})) return py::none();
     py::object y = out;
     T* to;
     if (y.is_none()) {
         y = empty<T>({N, H}, to);
     } else {
-        to = find_exact<T>(out, {N, H});
-        const bool writable = py::detail::check_flags(
-            out.ptr(), py::detail::npy_api::NPY_ARRAY_WRITEABLE_);
-        if (!to || !writable || overlap(from, N * I, to, N * H)) return py::none();
+        const Array* const array = find<T>(out, {N, H});
+        if (!array || !is_plain<T>(*array) || !is_writable(*array)) return py::none();
+        to = reinterpret_cast<T*>(array->data);
+        if (overlap<T>(input.data(), N * I, to, N * H)) input.read(x, {N, I}, true);
     }
-    compute(stack->flops(1, N),
-            [&](Interrupt interrupt) { stepper.step(*stack, from, to, interrupt); });
+    compute(stack->flops(1, N), [&](Interrupt interrupt) {
+        stepper.step(*stack, input.data(), to, interrupt);
+    });
     return y;
 }
 
-template <class T> Shape state_shape(const Stepper<T>& stepper) {
-    return {stepper.L, stepper.N, stepper.H};
+// h, or a tuple (h, c), each (L, N, H).
+template <class T> py::object get_state(Stepper<T>& stepper) {
+    const index L = stepper.L, N = stepper.N, H = stepper.H;
+    T *h, *c;
+    const py::object state = empty_state(stepper.c() != nullptr, {L, N, H}, h, c);
+    std::copy_n(stepper.h(), L * N * H, h);
+    if (stepper.c()) std::copy_n(stepper.c(), L * N * H, c);
+    return state;
 }
 
-template <class T> py::tuple get_state(Stepper<T>& stepper) {
-    const Shape shape = state_shape(stepper);
-    const auto copy = [&](const T* from) -> py::object {
-        if (!from) return py::none();
-        T* to;
-        py::object array = empty<T>(shape, to);
-        std::copy_n(from, elements<T>({shape[0], shape[1], shape[2]}), to);
-        return array;
-    };
-    return py::make_tuple(copy(stepper.h()), copy(stepper.c()));
-}
-
-template <class T>
-void set_state(Stepper<T>& stepper, const py::object& h, const py::object& c) {
-    const Shape shape = state_shape(stepper);
-    const T* const from_h = optional_data<T>(h, "h", shape);
-    const T* const from_c = optional_data<T>(c, "c", shape);
+template <class T> void set_state(Stepper<T>& stepper, const py::object& state) {
+    const index L = stepper.L, N = stepper.N, H = stepper.H;
+    StateInput<T> input;
+    if (!input.read(state, stepper.c() != nullptr, {L, N, H}))
+        throw py::value_error("state: expected " + text(Shape{L, N, H}));
     const auto assign = [&](T* to, const T* from) {
-        const index size = elements<T>({shape[0], shape[1], shape[2]});
-        if (from) std::copy_n(from, size, to);
-        else std::fill_n(to, size, T(0));
+        if (from) std::copy_n(from, L * N * H, to);
+        else std::fill_n(to, L * N * H, T(0));
     };
-    assign(stepper.h(), from_h);
-    if (stepper.c()) assign(stepper.c(), from_c);
+    assign(stepper.h(), input.h.data());
+    if (stepper.c()) assign(stepper.c(), input.c.data());
 }
 
 }  // namespace
@@ -97,7 +84,7 @@ void register_stepper(py::module_& m) {
              py::arg("weights"), py::arg("batch_size"))
         .def(
             "step",
-            [](const PyStepper& p, const PyStack* weights, const py::object& x,
+            [](const PyStepper& p, const PyStack& weights, const py::object& x,
                const py::object& out) {
                 return p.visit([&](auto& s) { return step(s, weights, x, out); });
             },
@@ -108,10 +95,10 @@ void register_stepper(py::module_& m) {
              })
         .def(
             "set_state",
-            [](const PyStepper& p, const py::object& h, const py::object& c) {
-                p.visit([&](auto& s) { set_state(s, h, c); });
+            [](const PyStepper& p, const py::object& state) {
+                p.visit([&](auto& s) { set_state(s, state); });
             },
-            py::arg("h"), py::arg("c"));
+            py::arg("state"));
 }
 
 }  // namespace rnnext

@@ -16,11 +16,18 @@ Float = np.floating[Any]
 Array = NDArray[Float]
 
 # (x (T,N,I_l), h (T+1,N,H), c (T+1,N,H) or None, gates (T,N,S,H)) of one layer and
-# direction. h, c and gates are in order of computation, x in order of time. S = G,
-# but 0 for the RNN cells (h says it all) and 4 for "gru": r z n, then W_hn h + b_hn.
+# direction. h, c and gates are in order of computation, x in order of time; the first x
+# has the axes of the input. S = G, but 0 for the RNN cells (h says it all) and 4 for
+# "gru": r z n, then W_hn h + b_hn.
 Saved = tuple[Array, Array, Array | None, Array]
-# (dw_ih (G*H,I_l), dw_hh (G*H,H), db_ih (G*H,), db_hh (G*H,))
-CellGradients = tuple[Array, Array, Array, Array]
+
+# h, or where the cell has a c, a tuple (h, c), of which any part may be None.
+StateInput = Array | tuple[Array | None, Array | None] | None
+# y or, of a cell, None; the state; and what `backward` needs, or None.
+NetworkResult = tuple[Any, Any, Any]
+# dx or None; the gradient of the initial state; of every layer and direction dw_ih
+# (G*H,I_l), dw_hh (G*H,H), db_ih (G*H,), db_hh (G*H,).
+NetworkGradients = tuple[Any, Any, list[Array]]
 
 __version__: str
 
@@ -43,29 +50,31 @@ class Stack:
         backward: bool,
     ) -> None: ...
 
+# What users hand over may be anything, with any strides. None comes back, and nothing
+# has happened, where a dtype or a shape is wrong or an array not of NumPy's own type.
+# x, y and states are (T,N,features) and (L*D,N,H), or unbatched (T,features) and
+# (L*D,H); of a cell (N,features) and (N,H), or (features,) and (H,).
+
 def forward(
     weights: Stack,
-    x: Array,  # (T, N, I)
-    h_0: Array | None,  # (L*D, N, H)
-    c_0: Array | None,
+    x: object,
+    state: object,
     masks: Sequence[Array] | None,  # factors of outputs, L-1 arrays (T, N, D*H)
-    training: bool,
-) -> tuple[Array, Array, Array | None, list[Saved] | None]:
-    """y (T,N,D*H), h_n (L*D,N,H), c_n or None, and what `backward` needs or None."""
-
+    cell: bool,
+    training: bool,  # the input is copied
+) -> NetworkResult | None: ...
 def backward(
     weights: Stack,
     saved: Sequence[Saved],
-    dy: Array | None,  # (T', N, D*H)
-    dh_n: Array | None,  # (L*D, N, H)
-    dc_n: Array | None,
-    dc: Array | None,  # (L*D, T', N, H), gradient of every c_t in order of computation
+    dy: object,  # (T', N, D*H)
+    dstate: object,
+    dc: object,  # (L*D, T', N, H), gradient of every c_t in order of computation
     masks: Sequence[Array] | None,
+    cell: bool,
+    batched: bool,
     need_x: bool,
-) -> tuple[Array | None, Array, Array | None, list[CellGradients]]:
-    """dx (T',N,I) or None, dh_0, dc_0 or None, and the gradients of the parameters.
-
-    With one direction the saved arrays may be cut to their first T' steps
+) -> NetworkGradients | None:
+    """With one direction the saved arrays may be cut to their first T' steps
     (x[:T'], h[:T'+1], ...): only those are back-propagated.
     """
 
@@ -74,17 +83,16 @@ class Stepper:
     """The state of a one-direction network that is fed one step at a time."""
 
     def __init__(self, weights: Stack, batch_size: int) -> None: ...
-    def step(self, weights: Stack | None, x: Array, out: Array | None) -> Array | None:
-        """x (N, I) to out (N, H) or to a new array; the state moves on.
+    def step(self, weights: Stack, x: object, out: object) -> Array | None:
+        """x (N, I) to out (N, H), C-contiguous, or to a new array; the state moves on.
 
-        None, and nothing has happened, unless all fit: the weights, and plain arrays,
-        aligned, C-contiguous and apart.
+        None also where the weights are of another kind than those it began with.
         """
 
-    def get_state(self) -> tuple[Array, Array | None]:
-        """Copies of h (L,N,H) and c (L,N,H) or None."""
+    def get_state(self) -> Any:
+        """A copy, of arrays (L, N, H)."""
 
-    def set_state(self, h: Array | None, c: Array | None) -> None:
+    def set_state(self, state: object) -> None:
         """None is zero."""
 
 def writable_view(array: Array) -> Array:

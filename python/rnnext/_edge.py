@@ -1,7 +1,8 @@
-"""Sequences and states at the edge: from the user's layout to the core's, and back.
+"""Sequences and states at the edge: what is wrong with them, and the batch first.
 
-The core has (T, N, features) and (L*D, N, H), C-contiguous; users may have the batch
-first, or none.
+The core reads arrays (T, N, features) and (L*D, N, H) of any strides as they are, and
+without N where there is no batch. Here is what is left: subclasses of arrays, the order
+N, T, and the words for what does not fit.
 """
 
 from __future__ import annotations
@@ -10,111 +11,69 @@ from typing import Any
 
 import numpy as np
 
+from . import _core
 from ._cache import S
 from ._network import Network
-from ._validation import (
-    Array,
-    contiguous,
-    float_array,
-    kind,
-    of_shape,
-    shaped_array,
-)
+from ._validation import Array, float_array, kind, of_shape
 
 
 class Edge(Network[S]):
-    """The layouts of a network of layers and directions."""
+    """The arrays of a network of layers and directions."""
 
     batch_first: bool
 
-    def _time_major(self, x: Array) -> Array:
-        """(T, N, features) of an array in the user's layout; a view."""
-        if x.ndim == 2:
-            return x[:, None]
-        return x.swapaxes(0, 1) if self.batch_first else x
+    def _swapped(self, x: Array) -> Array:
+        """Between the user's order and (T, N, features); a view."""
+        return x.swapaxes(0, 1) if self.batch_first and x.ndim == 3 else x
 
-    def _users_layout(self, y: Array, batched: bool) -> Array:
-        if not batched:
-            return y[:, 0]
-        return y.swapaxes(0, 1) if self.batch_first else y
-
-    def _input(self, x: object) -> tuple[Array, bool]:
-        """x (T, N, I) as a view, and whether it came with a batch."""
+    def _checked(self, x: object, state: object) -> tuple[Array, _core.StateInput]:
         array = float_array("x", x, self.dtype)
-        shape = array.shape
-        if len(shape) not in (2, 3) or shape[-1] != self.input_size:
+        if array.ndim not in (2, 3) or array.shape[-1] != self.input_size:
             order = "N, T" if self.batch_first else "T, N"
             raise ValueError(
                 f"x: expected shape ({order}, I={self.input_size}), or "
-                f"(T, I={self.input_size}) unbatched, got {shape}"
+                f"(T, I={self.input_size}) unbatched, got {array.shape}"
             )
-        return self._time_major(array), len(shape) == 3
+        array = self._swapped(array)
+        batch = array.shape[1] if array.ndim == 3 else None
+        return array, self._checked_initial(state, batch)
 
-    def _output_gradient(
-        self, dy: object, steps: int, batch: int, batched: bool
-    ) -> Array:
-        """dy as (T, N, D*H)."""
-        width = self._directions * self.hidden_size
-        letters: tuple[str, ...] = ("T", "N", "D*H")
-        shape: tuple[int, ...] = (steps, batch, width)
-        if not batched:
-            letters, shape = ("T", "D*H"), (steps, width)
+    def _checked_initial(self, state: object, batch: int | None) -> _core.StateInput:
+        return self._checked_layers("state", state, ("h_0", "c_0"), batch)
+
+    def _checked_layers(
+        self, name: str, state: object, labels: tuple[str, str], batch: int | None
+    ) -> _core.StateInput:
+        """batch=None: unbatched."""
+        count, H = len(self._names), self.hidden_size
+        if batch is None:
+            return self._checked_state(name, state, labels, ("", "H"), (count, H))
+        shape = (count, batch, H)
+        return self._checked_state(name, state, labels, ("", "N", "H"), shape)
+
+    def _checked_output(self, dy: object, steps: int, batch: int | None) -> Array:
+        letters = ["T", "N", "D*H"]
+        sizes = [steps, batch or 0, self._directions * self.hidden_size]
+        if batch is None:
+            del letters[1], sizes[1]
         elif self.batch_first:
-            letters, shape = ("N", "T", "D*H"), (batch, steps, width)
-        return contiguous(
-            self._time_major(of_shape("dy", dy, self.dtype, letters, shape))
-        )
+            letters[:2], sizes[:2] = letters[1::-1], sizes[1::-1]
+        return self._swapped(of_shape("dy", dy, self.dtype, letters, tuple(sizes)))
 
-    def _state_arrays(
-        self,
-        name: str,
-        state: object,
-        labels: tuple[str, str],
-        batch: int,
-        batched: bool,
-    ) -> tuple[Array | None, Array | None]:
-        """h and c as (L*D, N, H), None where there is none."""
-        if state is None:
-            return None, None
-        count = len(self._names)
-        if batched:
-            letters: tuple[str, ...] = ("", "N", "H")
-            shape: tuple[int, ...] = (count, batch, self.hidden_size)
-        else:
-            letters, shape = ("", "H"), (count, self.hidden_size)
-        return self._core_state(name, state, labels, letters, shape, batch)
-
-    def _initial_state(
-        self, state: object, batch: int, batched: bool
-    ) -> tuple[Array | None, Array | None]:
-        return self._state_arrays("state", state, ("h_0", "c_0"), batch, batched)
-
-    def _users_state(self, h: Array, c: Array | None, batched: bool) -> S:
-        if not batched:
-            h, c = h[:, 0], None if c is None else c[:, 0]
-        return self._joined(h, c)
-
-    def _cell_gradients(
-        self, dc: Any, steps: int, batch: int, batched: bool
-    ) -> Array | None:
+    def _checked_cells(self, dc: Any, steps: int, batch: int | None) -> Array:
         """dc as (L*D, T, N, H)."""
-        if dc is None:
-            return None
         if not self._has_c:
             raise TypeError(f"dc: {type(self).__name__} has no cell state")
-        count = len(self._names)
-        letters: tuple[str, ...] = ("T", "N", "H")
-        shape: tuple[int, ...] = (steps, batch, self.hidden_size)
-        if not batched:
-            letters, shape = ("T", "H"), (steps, self.hidden_size)
+        count, H = len(self._names), self.hidden_size
+        letters: tuple[str, ...] = ("T", "H") if batch is None else ("T", "N", "H")
+        shape: tuple[int, ...] = (steps, H) if batch is None else (steps, batch, H)
         if isinstance(dc, (tuple, list)):
             if len(dc) != count:
                 raise ValueError(f"dc: expected {count} arrays, got {kind(dc)}")
-            dc = np.stack(
-                [shaped_array("dc", part, self.dtype, letters, shape) for part in dc]
-            )
+            parts = [of_shape("dc", part, self.dtype, letters, shape) for part in dc]
+            dc = np.stack(parts)
         array = float_array("dc", dc, self.dtype)
         if count > 1 or array.ndim > len(shape):
             letters, shape = ("", *letters), (count, *shape)
-        array = shaped_array("dc", array, self.dtype, letters, shape)
-        return array.reshape(count, steps, batch, self.hidden_size)
+        array = of_shape("dc", array, self.dtype, letters, shape)
+        return array.reshape(count, steps, 1 if batch is None else batch, H)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Generic
+from typing import ClassVar, Generic
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -15,8 +15,8 @@ from ._validation import (
     Array,
     boolean,
     float_dtype,
+    of_shape,
     positive_integer,
-    shaped_array,
     state_parts,
 )
 
@@ -66,33 +66,30 @@ class Network(Parametrised, Generic[S]):
         layers = [[get(name) for name in names] for names in self._names]
         return _core.Stack(self._cell, layers, self._directions, backward)
 
-    def _named(self, gradients: Sequence[_core.CellGradients]) -> dict[str, Array]:
+    def _named(self, gradients: Sequence[Array]) -> dict[str, Array]:
         """The gradients that `_core.backward` gives, under the parameters' names."""
-        count = 4 if self.bias else 2
-        arrays = [array for layer in gradients for array in layer[:count]]
-        return dict(zip(self._arrays, arrays, strict=True))
+        if not self.bias:
+            gradients = [g for i, g in enumerate(gradients) if i % 4 < 2]
+        return dict(zip(self._arrays, gradients, strict=True))
 
-    def _core_state(
+    def _checked_state(
         self,
         name: str,
         state: object,
         labels: tuple[str, str],
-        letters: tuple[str, ...],
+        letters: Sequence[str],
         shape: tuple[int, ...],
-        batch: int,
-    ) -> tuple[Array | None, Array | None]:
-        """h and c as (L*D, N, H), None where there is none."""
-        full = (len(self._names), batch, self.hidden_size)
-        h, c = state_parts(name, state, labels, self._has_c)
-        if h is not None:
-            h = shaped_array(labels[0], h, self.dtype, letters, shape).reshape(full)
-        if c is not None:
-            c = shaped_array(labels[1], c, self.dtype, letters, shape).reshape(full)
-        return h, c
-
-    def _joined(self, h: Array, c: Array | None) -> S:
-        state: Any = (h, c) if self._has_c else h
-        return state  # type: ignore[no-any-return]
+    ) -> _core.StateInput:
+        """A state of plain arrays of this shape; any part may be None."""
+        if state is None:
+            return None
+        h, c = (
+            None if part is None else of_shape(label, part, self.dtype, letters, shape)
+            for label, part in zip(
+                labels, state_parts(name, state, labels, self._has_c), strict=True
+            )
+        )
+        return (h, c) if self._has_c else h
 
     def __repr__(self) -> str:
         words = [str(self.input_size), str(self.hidden_size)]

@@ -180,7 +180,7 @@ class Parametrised:
                 self._open -= 1
                 self._packed = _NOT_PACKED
                 for name in views:
-                    views[name].flags.writeable = False
+                    views[name].setflags(write=False)
                     if _references(views, name) > _ALONE:
                         self._kept.add(name)
                 while self._kept and not self._open:

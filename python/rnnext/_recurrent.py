@@ -14,7 +14,6 @@ from ._stream import Stream
 from ._validation import (
     Array,
     boolean,
-    contiguous,
     generator,
     positive_integer,
     probability,
@@ -103,13 +102,16 @@ class Recurrent(Edge[S]):
         >>> y.shape, bool((y[-1] == h_n[0]).all())
         ((7, 2, 4), True)
         """
-        steps, batched = self._input(x)
-        steps = contiguous(steps)
-        h_0, c_0 = self._initial_state(state, steps.shape[1], batched)
-        y, h_n, c_n, _ = _core.forward(
-            self._weights(False), steps, h_0, c_0, None, False
-        )
-        return self._users_layout(y, batched), self._users_state(h_n, c_n, batched)
+        weights = self._weights(False)
+        found = None
+        if not self.batch_first:
+            found = _core.forward(weights, x, state, None, False, False)
+        if found is None:  # other arrays than NumPy's own, another order, or errors
+            checked, state_0 = self._checked(x, state)
+            found = _core.forward(weights, checked, state_0, None, False, False)
+            assert found is not None
+        y, final_state, _ = found
+        return self._swapped(y) if self.batch_first else y, final_state
 
     def forward(
         self, x: Array, state: S | None = None, *, rng: object = None
@@ -144,25 +146,25 @@ class Recurrent(Edge[S]):
         >>> cache.h[0].shape, cache.gates[0].shape
         ((8, 2, 4), (7, 2, 4, 4))
         """
-        steps, batched = self._input(x)
-        steps = steps.copy()  # the cache outlives what the caller does to x
-        h_0, c_0 = self._initial_state(state, steps.shape[1], batched)
-        masks = self._draw_masks(steps.shape[0], steps.shape[1], rng)
         weights = self._weights(True)
-        y, h_n, c_n, saved = _core.forward(weights, steps, h_0, c_0, masks, True)
-        assert saved is not None
-        cache = Cache(weights, saved, masks, self._gates, batched, self._kind)
-        return (
-            self._users_layout(y, batched),
-            self._users_state(h_n, c_n, batched),
-            cache,
-        )
+        found = masks = None
+        if rng is None and not (self.dropout or self.batch_first):
+            found = _core.forward(weights, x, state, None, False, True)
+        if found is None:
+            checked, state_0 = self._checked(x, state)
+            masks = self._draw_masks(checked, rng)
+            found = _core.forward(weights, checked, state_0, masks, False, True)
+            assert found is not None
+        y, final_state, saved = found
+        cache = Cache(weights, saved, masks, self._gates, y.ndim == 3, self._kind)
+        return self._swapped(y) if self.batch_first else y, final_state, cache
 
-    def _draw_masks(self, steps: int, batch: int, rng: object) -> list[Array] | None:
+    def _draw_masks(self, x: Array, rng: object) -> list[Array] | None:
         source = self._rng if rng is None else generator("rng", rng)
         if self.dropout == 0 or self.num_layers == 1:
             return None
-        shape = (steps, batch, self._directions * self.hidden_size)
+        batch = x.shape[1] if x.ndim == 3 else 1
+        shape = (x.shape[0], batch, self._directions * self.hidden_size)
         scale = 0.0 if self.dropout == 1 else 1 / (1 - self.dropout)
         return [
             ((source.random(shape) >= self.dropout) * scale).astype(self.dtype)
@@ -217,27 +219,39 @@ class Recurrent(Edge[S]):
         ((7, 2, 3), (1, 2, 4), 'bias_hh_l0')
         """
         self._check_cache(cache)
-        steps, batch, _ = cache._saved[0][0].shape
-        batched = cache._batched
-        if dy is not None:
-            dy = self._output_gradient(dy, steps, batch, batched)
-        dh_n, dc_n = self._state_arrays(
-            "dstate", dstate, ("dh_n", "dc_n"), batch, batched
-        )
-        dx, dh_0, dc_0, gradients = _core.backward(
+        need_x = boolean("need_x", need_x)
+        found = None
+        if dc is None and not self.batch_first:
+            found = self._gradients(cache, dy, dstate, None, need_x)
+        if found is None:
+            slots, N, _ = cache._saved[0][1].shape
+            steps, batch = slots - 1, N if cache._batched else None
+            if dy is not None:
+                dy = self._checked_output(dy, steps, batch)
+            labels = ("dh_n", "dc_n")
+            dstate_n = self._checked_layers("dstate", dstate, labels, batch)
+            if dc is not None:
+                dc = self._checked_cells(dc, steps, batch)
+            found = self._gradients(cache, dy, dstate_n, dc, need_x)
+            assert found is not None
+        dx, dstate_0, gradients = found
+        if dx is not None and self.batch_first:
+            dx = self._swapped(dx)
+        return Gradients(dx, dstate_0, self._named(gradients))
+
+    def _gradients(
+        self, cache: Cache, dy: object, dstate: object, dc: object, need_x: bool
+    ) -> _core.NetworkGradients | None:
+        return _core.backward(
             cache._weights,
             cache._saved,
             dy,
-            dh_n,
-            dc_n,
-            self._cell_gradients(dc, steps, batch, batched),
+            dstate,
+            dc,
             cache._masks,
-            boolean("need_x", need_x),
-        )
-        return Gradients(
-            None if dx is None else self._users_layout(dx, batched),
-            self._users_state(dh_0, dc_0, batched),
-            self._named(gradients),
+            False,
+            cache._batched,
+            need_x,
         )
 
     def _check_cache(self, cache: Cache) -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic
 
-import numpy as np
-
 from . import _core
 from ._cache import S
-from ._validation import Array, of_shape, shaped_array
+from ._validation import Array, of_shape
 
 if TYPE_CHECKING:
     from ._recurrent import Recurrent
@@ -41,12 +39,8 @@ class Stream(Generic[S]):
         self.batch_size = batch_size
         self._stepper = _core.Stepper(layer._weights(False), batch_size)
         self._advance = self._stepper.step
-        self._start = self._arrays(state)
-        self._stepper.set_state(*self._start)
-
-    def _arrays(self, state: S | None) -> tuple[Array | None, Array | None]:
-        h, c = self._layer._initial_state(state, self.batch_size, True)
-        return (None if h is None else h.copy(), None if c is None else c.copy())
+        self.state = state
+        self._start = self.state
 
     def step(self, x_t: Array, out: Array | None = None) -> Array:
         """Advance by one step.
@@ -77,39 +71,38 @@ class Stream(Generic[S]):
         >>> stream.step(np.zeros((1, 3), np.float32), out) is out
         True
         """
-        y = self._advance(self._layer._packed[0], x_t, out)
-        return self._step_with_care(x_t, out) if y is None else y
-
-    def _step_with_care(self, x_t: Array, out: Array | None) -> Array:
-        """What `step` is too quick for: strides, weights to be packed, errors."""
-        layer, N = self._layer, self.batch_size
-        sizes = (N, layer.input_size)
-        x = shaped_array("x_t", x_t, layer.dtype, ("N", "I"), sizes)
+        layer = self._layer
+        weights = layer._packed[False] or layer._weights(False)
+        y = self._advance(weights, x_t, out)
+        if y is not None:
+            return y
+        # Here come subclasses of arrays, and what is wrong.
+        N, I, H = self.batch_size, layer.input_size, layer.hidden_size
+        x = of_shape("x_t", x_t, layer.dtype, ("N", "I"), (N, I))
         to = None
         if out is not None:
-            sizes = (N, layer.hidden_size)
-            to = of_shape("out", out, layer.dtype, ("N", "H"), sizes)
+            to = of_shape("out", out, layer.dtype, ("N", "H"), (N, H))
             flags = to.flags
             if not (flags.c_contiguous and flags.aligned and flags.writeable):
                 raise ValueError("out: expected a writable C-contiguous array")
-            if np.may_share_memory(x, to):
-                x = x.copy()
-        y = self._advance(layer._weights(False), x, to)
+        y = self._advance(weights, x, to)
         assert y is not None
         return y if out is None else out
 
     @property
     def state(self) -> S:
         """The state now, as a copy; may be set. Like the state of a call."""
-        return self._layer._users_state(*self._stepper.get_state(), True)
+        state: S = self._stepper.get_state()
+        return state
 
     @state.setter
-    def state(self, state: S) -> None:
-        self._stepper.set_state(*self._arrays(state))
+    def state(self, state: S | None) -> None:
+        checked = self._layer._checked_initial(state, self.batch_size)
+        self._stepper.set_state(checked)
 
     def reset(self) -> None:
         """Go back to the state that the stream began with."""
-        self._stepper.set_state(*self._start)
+        self._stepper.set_state(self._start)
 
     def __repr__(self) -> str:
         return f"Stream({self._layer!r}, batch_size={self.batch_size})"

@@ -93,22 +93,6 @@ def of_shape(
     return array
 
 
-def shaped_array(
-    name: str,
-    value: object,
-    dtype: np.dtype[Any],
-    letters: Sequence[str],
-    shape: tuple[int, ...],
-) -> Array:
-    """`value` as a C-contiguous, aligned array; itself where it is one."""
-    return contiguous(of_shape(name, value, dtype, letters, shape))
-
-
-def contiguous(array: Array) -> Array:
-    flags = array.flags
-    return array if flags.c_contiguous and flags.aligned else array.copy()
-
-
 def integer(name: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name}: expected an integer, got {type(value).__name__}")

@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 from . import _core
 from ._cache import Gradients, S
 from ._network import Network
-from ._validation import Array, boolean, contiguous, float_array, generator
+from ._validation import Array, boolean, float_array, generator
 from .layers import checked_nonlinearity
 
 # Whose cache it is: cell, I, H, bias; dtype.
@@ -54,42 +54,22 @@ class Cell(Network[S]):
         kind = (cell, self.input_size, self.hidden_size, self.bias)
         self._kind: Kind = (kind, str(self.dtype))
 
-    # ---- the layout at the edge: the core has (1, N, features), (1, N, H) -----------
-
-    def _input(self, x: object) -> tuple[Array, bool]:
-        """x (1, N, I) as a view, and whether it came with a batch."""
+    def _checked(self, x: object, state: object) -> tuple[Array, _core.StateInput]:
         array = float_array("x", x, self.dtype)
-        shape = array.shape
-        if len(shape) not in (1, 2) or shape[-1] != self.input_size:
+        if array.ndim not in (1, 2) or array.shape[-1] != self.input_size:
             raise ValueError(
                 f"x: expected shape (N, I={self.input_size}), or "
-                f"(I={self.input_size},) unbatched, got {shape}"
+                f"(I={self.input_size},) unbatched, got {array.shape}"
             )
-        return array[None] if len(shape) == 2 else array[None, None], len(shape) == 2
+        return array, self._checked_step("state", state, ("h", "c"), array.shape[:-1])
 
-    def _state_arrays(
-        self,
-        name: str,
-        state: object,
-        labels: tuple[str, str],
-        batch: int,
-        batched: bool,
-    ) -> tuple[Array | None, Array | None]:
-        if state is None:
-            return None, None
-        letters: tuple[str, ...] = ("N", "H")
-        shape: tuple[int, ...] = (batch, self.hidden_size)
-        if not batched:
-            letters, shape = letters[1:], shape[1:]
-        return self._core_state(name, state, labels, letters, shape, batch)
-
-    def _users_state(self, h: Array, c: Array | None, batched: bool) -> S:
-        h, c = h[0], None if c is None else c[0]
-        if not batched:
-            h, c = h[0], None if c is None else c[0]
-        return self._joined(h, c)
-
-    # ---- calls ----------------------------------------------------------------------
+    def _checked_step(
+        self, name: str, state: object, labels: tuple[str, str], batch: tuple[int, ...]
+    ) -> _core.StateInput:
+        """batch=(): unbatched."""
+        letters = ("N", "H") if batch else ("H",)
+        shape = (*batch, self.hidden_size)
+        return self._checked_state(name, state, labels, letters, shape)
 
     def __call__(self, x: Array, state: S | None = None) -> S:
         """One step.
@@ -118,12 +98,14 @@ class Cell(Network[S]):
         >>> h.shape
         (2, 4)
         """
-        step, batched = self._input(x)
-        step = contiguous(step)
-        h, c = self._state_arrays("state", state, ("h", "c"), step.shape[1], batched)
         weights = self._weights(False)
-        _, h_n, c_n, _ = _core.forward(weights, step, h, c, None, False)
-        return self._users_state(h_n, c_n, batched)
+        found = _core.forward(weights, x, state, None, True, False)
+        if found is None:
+            checked, before = self._checked(x, state)
+            found = _core.forward(weights, checked, before, None, True, False)
+            assert found is not None
+        after: S = found[1]
+        return after
 
     def forward(self, x: Array, state: S | None = None) -> tuple[S, CellCache]:
         """One step, and what `backward` needs.
@@ -152,14 +134,14 @@ class Cell(Network[S]):
         >>> h.shape
         (4,)
         """
-        step, batched = self._input(x)
-        step = step.copy()  # the cache outlives what the caller does to x
-        h, c = self._state_arrays("state", state, ("h", "c"), step.shape[1], batched)
         weights = self._weights(True)
-        _, h_n, c_n, saved = _core.forward(weights, step, h, c, None, True)
-        assert saved is not None
-        cache = CellCache(weights, saved, batched, self._kind)
-        return self._users_state(h_n, c_n, batched), cache
+        found = _core.forward(weights, x, state, None, True, True)
+        if found is None:
+            checked, before = self._checked(x, state)
+            found = _core.forward(weights, checked, before, None, True, True)
+            assert found is not None
+        _, after, saved = found
+        return after, CellCache(weights, saved, x.ndim == 2, self._kind)
 
     def backward(self, cache: CellCache, dstate: S) -> Gradients[S]:
         """Gradients of a loss, from those with respect to the state after the step.
@@ -199,16 +181,28 @@ class Cell(Network[S]):
                 f"cache: expected one of this cell, (cell, I, H, bias) = {ours} in "
                 f"{dtype}, got {theirs} in {their_dtype}"
             )
-        batch, batched = cache._saved[0][0].shape[1], cache._batched
-        dh, dc = self._state_arrays("dstate", dstate, ("dh", "dc"), batch, batched)
-        dx, dh_0, dc_0, gradients = _core.backward(
-            cache._weights, cache._saved, None, dh, dc, None, None, True
-        )
-        assert dx is not None
-        return Gradients(
-            dx[0] if batched else dx[0, 0],
-            self._users_state(dh_0, dc_0, batched),
-            self._named(gradients),
+        found = self._gradients(cache, dstate)
+        if found is None:
+            batch = cache._saved[0][0].shape[:-1]
+            checked = self._checked_step("dstate", dstate, ("dh", "dc"), batch)
+            found = self._gradients(cache, checked)
+            assert found is not None
+        dx, before, gradients = found
+        return Gradients(dx, before, self._named(gradients))
+
+    def _gradients(
+        self, cache: CellCache, dstate: object
+    ) -> _core.NetworkGradients | None:
+        return _core.backward(
+            cache._weights,
+            cache._saved,
+            None,
+            dstate,
+            None,
+            None,
+            True,
+            cache._batched,
+            True,
         )
 
 
