@@ -14,9 +14,16 @@ template <class T> void multiply(T* values, const T* factors, index n) {
 
 }  // namespace
 
+template <class T> double Stack<T>::flops(index T_, index N) const {
+    double sum = 0;
+    for (const Weights<T>& w : weights)
+        sum += forward_flops(w.traits, T_, N, w.input_size, w.hidden_size);
+    return sum;
+}
+
 template <class T> void forward(const NetworkForward<T>& call, Interrupt interrupt) {
-    const index D = call.D, L = index(call.weights.size()) / D;
-    const index H = call.weights[0]->hidden_size;
+    const index D = call.stack.D, L = call.stack.layers();
+    const index H = call.stack[0].hidden_size;
     const index output = elements<T>({call.T_, call.N, D, H}), state = call.N * H;
     Scratch scratch;
     T* between[2] = {nullptr, nullptr};
@@ -31,8 +38,7 @@ template <class T> void forward(const NetworkForward<T>& call, Interrupt interru
                                            : call.outputs[std::size_t(l)];
         for (index d = 0; d < D; ++d) {
             const index i = l * D + d;
-            LayerForward<T> layer{*call.weights[std::size_t(i)], call.T_, call.N,
-                                  d == 1};
+            LayerForward<T> layer{call.stack[i], call.T_, call.N, d == 1};
             layer.x = x;
             layer.h_0 = at(call.h_0, i * state);
             layer.c_0 = at(call.c_0, i * state);
@@ -51,8 +57,8 @@ template <class T> void forward(const NetworkForward<T>& call, Interrupt interru
 }
 
 template <class T> void backward(const NetworkBackward<T>& call, Interrupt interrupt) {
-    const index D = call.D, L = index(call.weights.size()) / D;
-    const index H = call.weights[0]->hidden_size;
+    const index D = call.stack.D, L = call.stack.layers();
+    const index H = call.stack[0].hidden_size;
     const index output = elements<T>({call.T_, call.N, D, H}), state = call.N * H;
     Scratch scratch;
     T* between[2] = {nullptr, nullptr};
@@ -65,8 +71,7 @@ template <class T> void backward(const NetworkBackward<T>& call, Interrupt inter
         for (index d = 0; d < D; ++d) {
             const index i = l * D + d;
             const auto& g = call.gradients[std::size_t(i)];
-            LayerBackward<T> layer{*call.weights[std::size_t(i)], call.T_, call.N,
-                                   d == 1};
+            LayerBackward<T> layer{call.stack[i], call.T_, call.N, d == 1};
             layer.x = call.inputs[std::size_t(l)];
             layer.cache = call.caches[std::size_t(i)];
             layer.dy = at(dy, d * H);
@@ -91,34 +96,42 @@ template <class T> void backward(const NetworkBackward<T>& call, Interrupt inter
     }
 }
 
-template <class T> Stepper<T>::Stepper(const Stack<T>& stack, index N) : N_(N) {
-    const index L = index(stack.size()), H = stack[0]->hidden_size;
+template <class T>
+Stepper<T>::Stepper(const Stack<T>& stack, index N_)
+    : kind(stack[0].kind), L(stack.layers()), N(N_), I(stack[0].input_size),
+      H(stack[0].hidden_size) {
     const index size = elements<T>({L, N, H});
     h_ = aligned_buffer<T>(size);
     std::fill_n(h_.get(), size, T(0));
-    if (stack[0]->traits.has_c) {
+    if (stack[0].traits.has_c) {
         c_ = aligned_buffer<T>(size);
         std::fill_n(c_.get(), size, T(0));
     }
     for (auto& b : between_) b = aligned_buffer<T>(N * H);
 }
 
+template <class T> bool Stepper<T>::fits(const Stack<T>& stack) const {
+    return stack.D == 1 && stack.layers() == L && stack[0].kind == kind &&
+           stack[0].input_size == I && stack[0].hidden_size == H;
+}
+
 template <class T>
 void Stepper<T>::step(const Stack<T>& stack, const T* x, T* out, Interrupt interrupt) {
-    const index L = index(stack.size()), H = stack[0]->hidden_size;
     for (index l = 0; l < L; ++l) {
-        LayerForward<T> layer{*stack[std::size_t(l)], 1, N_, false};
+        LayerForward<T> layer{stack[l], 1, N, false};
         layer.x = x;
-        layer.h_0 = layer.h_n = h_.get() + l * N_ * H;
-        layer.c_0 = layer.c_n = at(c_.get(), l * N_ * H);
+        layer.h_0 = layer.h_n = h_.get() + l * N * H;
+        layer.c_0 = layer.c_n = at(c_.get(), l * N * H);
         layer.y = l == L - 1 ? out : between_[l & 1].get();
-        layer.y_time = N_ * H;
+        layer.y_time = N * H;
         layer.y_row = H;
         forward(layer, interrupt);
         x = layer.y;
     }
 }
 
+template struct Stack<float>;
+template struct Stack<double>;
 template void forward(const NetworkForward<float>&, Interrupt);
 template void forward(const NetworkForward<double>&, Interrupt);
 template void backward(const NetworkBackward<float>&, Interrupt);

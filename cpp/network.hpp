@@ -5,18 +5,27 @@
 // where there is one.
 #pragma once
 
-#include <memory>
 #include <vector>
 
 #include "layer.hpp"
 
 namespace rnnext {
 
-template <class T> using Stack = std::vector<std::shared_ptr<const Weights<T>>>;
+// Weights that fit each other: of one cell, one H and one instruction set, and
+// I = D * H from the second layer on.
+template <class T> struct Stack {
+    index D;
+    std::vector<Weights<T>> weights = {};
+
+    index size() const { return index(weights.size()); }
+    index layers() const { return size() / D; }
+    const Weights<T>& operator[](index i) const { return weights[std::size_t(i)]; }
+    double flops(index T_, index N) const;
+};
 
 template <class T> struct NetworkForward {
-    const Stack<T>& weights;
-    index D, T_, N;
+    const Stack<T>& stack;
+    index T_, N;
     const T* x = nullptr;                    // [T, N, I]
     const T *h_0 = nullptr, *c_0 = nullptr;  // [L * D, N, H], null is zero
     std::vector<const T*> masks = {};        // none, or L - 1 of [T, N, D * H]
@@ -27,8 +36,8 @@ template <class T> struct NetworkForward {
 };
 
 template <class T> struct NetworkBackward {
-    const Stack<T>& weights;
-    index D, T_, N;
+    const Stack<T>& stack;
+    index T_, N;
     std::vector<const T*> inputs = {};  // of all layers
     std::vector<LayerCache<const T>> caches = {};
     std::vector<const T*> masks = {};
@@ -49,14 +58,15 @@ template <class T> void backward(const NetworkBackward<T>& call, Interrupt inter
 template <class T> class Stepper {
   public:
     Stepper(const Stack<T>& stack, index N);
+    bool fits(const Stack<T>& stack) const;
     void step(const Stack<T>& stack, const T* x, T* out, Interrupt interrupt);
 
-    index batch() const { return N_; }
+    const CellKind kind;
+    const index L, N, I, H;
     T* h() { return h_.get(); }  // [L, N, H]
     T* c() { return c_.get(); }  // null without a cell state
 
   private:
-    index N_;
     AlignedBuffer<T> h_, c_, between_[2];
 };
 

@@ -200,11 +200,12 @@ Range Team::share(index n, index grain) const {
             std::min(n, grains * (thread + 1) / threads * grain)};
 }
 
-void run_parallel(int threads, const std::function<void(const Team&)>& job) {
+void run_in_pool(int threads, const std::function<void(const Team&)>& job) {
     the_pool().run(threads, job);
 }
 
-Stop::Stop(Interrupt interrupt) : interrupt_(interrupt), last_(seconds()) {}
+Stop::Stop(Interrupt interrupt)
+    : interrupt_(interrupt), last_(interrupt.pending ? seconds() : 0) {}
 
 bool Stop::now(const Team& team) noexcept {
     if (team.thread == 0 && interrupt_.pending) {

@@ -54,10 +54,16 @@ struct Team {
     Range share(index n, index grain = 1) const;
 };
 
+void run_in_pool(int threads, const std::function<void(const Team&)>& job);
+
 // Runs job on `threads` threads, the caller being thread 0, and returns when all are
 // done. With another job under way, or where threads cannot be had, on fewer: a job
 // must give the same result for any number. The job must not throw.
-void run_parallel(int threads, const std::function<void(const Team&)>& job);
+template <class Job> void run_parallel(int threads, const Job& job) {
+    if (threads > 1) return run_in_pool(threads, job);
+    Barrier alone(1, nullptr);
+    job(Team{0, 1, alone});
+}
 
 // Asks the outside whether to stop (Ctrl-C), not more often than every 50 ms.
 struct Interrupt {

@@ -6,128 +6,196 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import CELLS, LAYERS
+from conftest import CELLS
+from core_cases import (
+    DTYPES,
+    WRONG,
+    H,
+    I,
+    N,
+    T,
+    arrays,
+    assert_all_wrong,
+    describe,
+    misaligned,
+    odd_strides,
+    read_only,
+    stack,
+    subclasses,
+    wrong_arrays,
+    wrong_kinds,
+    zeros,
+)
 
 from rnnext import _core
 
-T, N, I, H = 5, 2, 3, 4
-GATES = {cell: LAYERS[cell][0]._gates for cell in CELLS}
-WRONG = (TypeError, ValueError)
-DTYPES = (np.float32, np.float64)
 
-
-def zeros(*shape, dtype=np.float32):
-    return np.zeros(shape, dtype)
-
-
-def weights(cell="lstm", inputs=I, hidden=H, backward=True, dtype=np.float32):
-    rows = GATES[cell] * hidden
-    shapes = ((rows, inputs), (rows, hidden), (rows,), (rows,))
-    return _core.Weights(cell, *(zeros(*s, dtype=dtype) for s in shapes), backward)
-
-
-def read_only(array):
-    array.flags.writeable = False
-    return array
-
-
-def misaligned(shape, dtype=np.float32):
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    return np.zeros(size + 1, np.uint8)[1:].view(dtype).reshape(shape)
-
-
-def wrong_arrays(*shape, optional=False):
-    """Everything that is not a float32 array of this shape, C-contiguous."""
-    right = zeros(*shape)
-    yield from (right.astype(t) for t in (np.float64, np.float16, int, complex, object))
-    yield right.astype(right.dtype.newbyteorder())
-    yield from (5, "array", right.tolist(), object())
-    yield from (right[None], right.reshape(-1)[:-1], zeros(*shape[:-1], shape[-1] + 1))
-    yield from (zeros(*shape[:-1], 2 * shape[-1])[..., ::2], right[..., ::-1])
-    yield misaligned(shape)
-    yield zeros(*(0 for _ in shape))
-    if not optional:
-        yield None
-
-
-def describe(value):
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype} array of shape {value.shape}, strides {value.strides}"
-    return repr(value)
-
-
-def assert_all_wrong(call, values):
-    for value in values:
-        try:
-            call(value)
-        except WRONG:
-            continue
-        pytest.fail(f"no error for {describe(value)}")
+def draw(*shape):
+    return np.random.default_rng(shape).standard_normal(shape).astype(np.float32)
 
 
 FORWARD = {
-    "weights": [weights()],
-    "directions": 1,
-    "x": zeros(T, N, I),
-    "h_0": zeros(1, N, H),
-    "c_0": zeros(1, N, H),
+    "weights": stack(),
+    "x": draw(T, N, I),
+    "state": (draw(1, N, H), draw(1, N, H)),
     "masks": None,
+    "cell": False,
     "training": True,
 }
 BACKWARD = {
     "weights": FORWARD["weights"],
-    "directions": 1,
-    "saved": _core.forward(**FORWARD)[3],
-    "dy": zeros(T, N, H),
-    "dh_n": zeros(1, N, H),
-    "dc_n": zeros(1, N, H),
-    "dc": zeros(1, T, N, H),
+    "saved": _core.forward(**FORWARD)[2],
+    "dy": draw(T, N, H),
+    "dstate": (draw(1, N, H), draw(1, N, H)),
+    "dc": draw(1, T, N, H),
     "masks": None,
+    "cell": False,
+    "batched": True,
     "need_x": True,
 }
 CALLS = {"forward": FORWARD, "backward": BACKWARD}
-WRONG_STACKS = {
-    "none": ([], 1),
-    "no sequence": (weights(), 1),
-    "None": (None, 1),
-    "string": ("weights", 1),
-    "of others": ([weights(), None], 1),
-    "no directions": ([weights()], 0),
-    "three directions": ([weights()] * 3, 3),
-    "less than no directions": ([weights()], -1),
-    "too many directions": ([weights()], 2**62),
-    "half a layer": ([weights()], 2),
-    "input of the second layer": ([weights(), weights()], 1),
-    "hidden sizes": ([weights(), weights(inputs=H, hidden=5)], 1),
-    "cells": ([weights(), weights("gru", inputs=H)], 1),
-    "dtypes": ([weights(), weights(inputs=H, dtype=np.float64)], 1),
-    "input of two directions": ([weights()] * 2 + [weights(inputs=H)] * 2, 2),
-    "directions differ": ([weights(), weights(inputs=5)], 2),
-    "dtype of the arrays": ([weights(dtype=np.float64)], 1),
+UNBATCHED = {"x": draw(T, I), "state": (draw(1, H), draw(1, H))}
+STEP = {"x": draw(N, I), "state": (draw(N, H), draw(N, H)), "cell": True}
+UNBATCHED_STEP = {"x": draw(I), "state": (draw(H), draw(H)), "cell": True}
+WRONG_WEIGHTS = {
+    "None": None,
+    "number": 5,
+    "list": [stack()],
+    "arrays": arrays(),
+    "inputs": stack("lstm", I + 1),
+    "hidden": stack("lstm", I, H + 1),
+    "dtype": stack(dtype=np.float64),
+    "layers": stack(layers=2),
+    "directions": stack(directions=2),
 }
 
 
 @pytest.mark.parametrize("name", CALLS)
-@pytest.mark.parametrize(("stack", "D"), WRONG_STACKS.values(), ids=WRONG_STACKS)
-def test_weights_that_do_not_fit(name, stack, D):
-    options = CALLS[name] | {"weights": stack, "directions": D}
-    with pytest.raises(WRONG):
-        getattr(_core, name)(**options)
+@pytest.mark.parametrize("wrong", WRONG_WEIGHTS.values(), ids=WRONG_WEIGHTS)
+def test_weights_that_do_not_fit(name, wrong):
+    """Refused, or the arrays are."""
+    try:
+        found = getattr(_core, name)(**CALLS[name] | {"weights": wrong})
+    except WRONG:
+        return
+    assert found is None
+
+
+@pytest.mark.parametrize("layers", [{"layers": 2}, {"directions": 2}], ids=str)
+def test_a_cell_has_one_layer(layers):
+    weights = stack("lstm", H, **layers)
+    step = {"x": draw(N, H), "state": None, "cell": True}
+    with pytest.raises(ValueError, match="weights"):
+        _core.forward(**FORWARD | step | {"weights": weights})
+    x = {"weights": weights, "x": draw(1, N, H), "state": None}
+    saved = _core.forward(**FORWARD | x)[2]
+    nothing = dict.fromkeys(("dy", "dstate", "dc"))
+    with pytest.raises(ValueError, match="weights"):
+        _core.backward(
+            **BACKWARD | nothing | {"weights": weights, "saved": saved, "cell": True}
+        )
+
+
+def arguments(options):
+    """Name, which part of it, and array of all that users hand over."""
+    for name, value in options.items():
+        if name in ("x", "dy", "dc"):
+            yield name, None, value
+        elif name in ("state", "dstate") and value is not None:
+            yield from ((name, part, value[part]) for part in range(2))
+
+
+def replaced(options, name, part, array):
+    if part is not None:
+        array = (array, options[name][1]) if part == 0 else (options[name][0], array)
+    return options | {name: array}
+
+
+def flat(results):
+    """All arrays of nested results."""
+    for result in results:
+        if isinstance(result, np.ndarray):
+            yield result
+        elif result is not None:
+            yield from flat(result)
+
+
+FORMS = {
+    "layer": ("forward", FORWARD),
+    "unbatched layer": ("forward", FORWARD | UNBATCHED),
+    "cell": ("forward", FORWARD | STEP),
+    "unbatched cell": ("forward", FORWARD | UNBATCHED_STEP),
+    "inference": ("forward", FORWARD | {"training": False}),
+    "backward": ("backward", BACKWARD),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_arrays_of_users_that_do_not_fit(form):
+    """Nothing comes back, and nothing is raised: Python knows the words."""
+    name, options = FORMS[form]
+    call = getattr(_core, name)
+    for argument, part, array in arguments(options):
+        optional = argument != "x"
+        values = wrong_kinds(*array.shape, optional=optional)
+        for wrong in (*values, *subclasses(*array.shape)):
+            found = call(**replaced(options, argument, part, wrong))
+            assert found is None, (argument, describe(wrong))
+    assert call(**options) is not None
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_arrays_of_users_with_any_strides(form):
+    name, options = FORMS[form]
+    call = getattr(_core, name)
+    expected = list(flat(call(**options)))
+    assert len(expected) >= 3
+    for argument, part, array in arguments(options):
+        for odd in (*odd_strides(array), read_only(array.copy())):
+            found = list(flat(call(**replaced(options, argument, part, odd))))
+            for one, other in zip(found, expected, strict=True):
+                np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize(
-    ("name", "argument"),
-    [(n, a) for n, o in CALLS.items() for a, v in o.items() if hasattr(v, "shape")],
+    "state", [(), (None,), (None,) * 3, [None, None], zeros(1, N, H)]
 )
-def test_arrays_that_do_not_fit(name, argument):
-    options = CALLS[name]
+@pytest.mark.parametrize("name", CALLS)
+def test_states_that_are_no_pairs(name, state):
+    argument = "state" if name == "forward" else "dstate"
+    assert getattr(_core, name)(**CALLS[name] | {argument: state}) is None
 
-    def call(value):
-        getattr(_core, name)(**options | {argument: value})
 
-    shape = options[argument].shape
-    assert_all_wrong(call, wrong_arrays(*shape, optional=argument != "x"))
-    call(options[argument])
+def test_state_of_a_cell_without_c():
+    options = FORWARD | {"weights": stack("gru")}
+    h = options["state"][0]
+    for wrong in ((h, None), (h,), [h], (h, h)):
+        assert _core.forward(**options | {"state": wrong}) is None
+    _, state, saved = _core.forward(**options | {"state": h})
+    assert state.shape == h.shape
+    back = BACKWARD | {"weights": options["weights"], "saved": saved, "dstate": h}
+    assert _core.backward(**back) is None  # dc
+    assert _core.backward(**back | {"dc": None}) is not None
+
+
+def test_input_is_copied_for_training():
+    x = FORWARD["x"].copy()
+    saved = _core.forward(**FORWARD | {"x": x})[2]
+    kept = saved[0][0].copy()
+    x[...] = 0
+    np.testing.assert_array_equal(saved[0][0], kept)
+
+
+def test_backward_of_another_form():
+    one = _core.forward(**FORWARD | UNBATCHED)[2]
+    for saved, form in (
+        (BACKWARD["saved"], {"batched": False}),
+        (BACKWARD["saved"], {"cell": True}),
+        (one, {"batched": True}),
+        (one, {"batched": False, "cell": True}),
+    ):
+        with pytest.raises(WRONG):
+            _core.backward(**BACKWARD | {"saved": saved} | form)
 
 
 @pytest.mark.parametrize("argument", ["masks", "saved"])
@@ -140,17 +208,18 @@ def test_lists_that_are_none(argument, value):
 
 @pytest.mark.parametrize("name", CALLS)
 def test_masks_that_do_not_fit(name):
-    stack = [weights(), weights(inputs=H)]
-    options = {"weights": stack, "h_0": None, "c_0": None}
-    saved = _core.forward(**FORWARD | options)[3]
-    none = dict.fromkeys(("dh_n", "dc_n", "dc"))
-    options = FORWARD | options if name == "forward" else BACKWARD | none
-    options |= {"weights": stack, "saved": saved} if name == "backward" else {}
+    deep = {"weights": stack(layers=2)}
+    saved = _core.forward(**FORWARD | deep | {"state": None})[2]
+    none = dict.fromkeys(("dstate", "dc"))
+    options = {
+        "forward": FORWARD | deep | {"state": None},
+        "backward": BACKWARD | deep | none | {"saved": saved},
+    }[name]
     call = getattr(_core, name)
     assert_all_wrong(lambda m: call(**options | {"masks": m}), [[], [None] * 2, 5])
     values = ([array] for array in wrong_arrays(T, N, H))
     assert_all_wrong(lambda m: call(**options | {"masks": m}), values)
-    call(**options | {"masks": [np.ones((T, N, H), np.float32)]})
+    assert call(**options | {"masks": [np.ones((T, N, H), np.float32)]}) is not None
 
 
 @pytest.mark.parametrize("index", range(4), ids=["x", "h", "c", "gates"])
@@ -181,49 +250,80 @@ def test_saved_entries_of_other_lengths():
 
 def test_weights_without_backward():
     with pytest.raises(ValueError, match="backward"):
-        _core.backward(**BACKWARD | {"weights": [weights(backward=False)]})
+        _core.backward(**BACKWARD | {"weights": stack(backward=False)})
 
 
 # What "gru" keeps has the shapes of what "lstm" keeps.
 @pytest.mark.parametrize("other", [c for c in CELLS if c not in ("lstm", "gru")])
 def test_saved_by_another_cell(other):
     with pytest.raises(WRONG):
-        _core.backward(**BACKWARD | {"weights": [weights(other)]})
+        _core.backward(**BACKWARD | {"weights": stack(other)})
 
 
 # ---------------------------------------------------------------- weights
 
 
-@pytest.mark.parametrize("cell", CELLS)
-def test_weights_of_wrong_arrays(cell):
-    rows = GATES[cell] * H
-    right = {
-        "cell": cell,
-        "w_ih": zeros(rows, I),
-        "w_hh": zeros(rows, H),
-        "b_ih": zeros(rows),
-        "b_hh": zeros(rows),
-        "backward": True,
-    }
+WRONG_STACKS = {
+    "none": ([], 1),
+    "no sequence": (5, 1),
+    "None": (None, 1),
+    "string": ("arrays", 1),
+    "of others": ([arrays(), None], 1),
+    "of too few arrays": ([arrays()[:3]], 1),
+    "of too many arrays": ([[*arrays(), None]], 1),
+    "of nothing": ([[]], 1),
+    "of stacks": ([stack()], 1),
+    "no directions": ([arrays()], 0),
+    "three directions": ([arrays()] * 3, 3),
+    "less than no directions": ([arrays()], -1),
+    "too many directions": ([arrays()], 2**62),
+    "half a layer": ([arrays()], 2),
+    "input of the second layer": ([arrays(), arrays()], 1),
+    "hidden sizes": ([arrays(), arrays(inputs=H, hidden=5)], 1),
+    "cells": ([arrays(), arrays("gru", inputs=H)], 1),
+    "dtypes": ([arrays(), arrays(inputs=H, dtype=np.float64)], 1),
+    "input of two directions": ([arrays()] * 2 + [arrays(inputs=H)] * 2, 2),
+    "directions differ": ([arrays(), arrays(inputs=5)], 2),
+}
 
-    for name, array in right.items():
-        if not isinstance(array, np.ndarray):
-            continue
-        values = wrong_arrays(*array.shape, optional=name.startswith("b_"))
-        if name == "w_ih":  # any number of columns is right
-            values = (v for v in values if np.shape(v) != (rows, I + 1))
-        assert_all_wrong(lambda v, n=name: _core.Weights(**right | {n: v}), values)
-    for size in (0, 1, 3):
-        with pytest.raises(WRONG):
-            _core.Weights(**right | {"w_hh": zeros(rows, size)})
+
+@pytest.mark.parametrize(("layers", "D"), WRONG_STACKS.values(), ids=WRONG_STACKS)
+def test_layers_that_do_not_fit(layers, D):
     with pytest.raises(WRONG):
-        _core.Weights(**right | {"w_ih": zeros(rows, 0)})
+        _core.Stack("lstm", layers, D, True)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_stack_of_wrong_arrays(cell):
+    right = arrays(cell)
+    rows = len(right[0])
+    for i, array in enumerate(right):
+
+        def make(value, i=i):
+            layer = [*right[:i], value, *right[i + 1 :]]
+            _core.Stack(cell, [layer], 1, True)
+
+        values = wrong_arrays(*array.shape, optional=i >= 2)
+        if i == 0:  # any number of columns is right
+            values = (v for v in values if np.shape(v) != (rows, I + 1))
+        assert_all_wrong(make, values)
+        make(array)
+        if i < 2:
+            assert_all_wrong(make, [zeros(rows, 0)])
+        if i == 1:
+            assert_all_wrong(make, (zeros(rows, size) for size in (1, 3)))
+
+
+def test_stack_too_large():
+    layer = [huge(0, 0), huge(0, 2**60), None, None]
+    with pytest.raises(MemoryError):
+        _core.Stack("lstm", [layer], 1, True)
 
 
 @pytest.mark.parametrize("cell", ["", "LSTM", "lstm\0", None, 3, "ß"], ids=repr)
 def test_unknown_cell(cell):
     with pytest.raises(WRONG):
-        _core.Weights(cell, zeros(16, 3), zeros(16, 4), None, None, True)
+        _core.Stack(cell, [arrays()], 1, True)
 
 
 def test_nothing_can_be_made_out_of_nothing():
@@ -231,77 +331,60 @@ def test_nothing_can_be_made_out_of_nothing():
     script = f"""
 import numpy as np
 from rnnext import _core
-empty = _core.Weights.__new__(_core.Weights)
+empty = _core.Stack.__new__(_core.Stack)
+stepper = _core.Stepper.__new__(_core.Stepper)
 x = np.zeros(({T}, {N}, {I}), np.float32)
 for call in (
-    lambda: empty.cell,
-    lambda: _core.forward([empty], 1, x, None, None, None, False),
-    lambda: _core.Stepper([empty], 1),
-    lambda: _core.Stepper.__new__(_core.Stepper).get_state(),
+    lambda: _core.forward(empty, x, None, None, False, False),
+    lambda: _core.backward(empty, [], None, None, None, None, False, True, True),
+    lambda: _core.Stepper(empty, 1),
+    lambda: stepper.get_state(),
+    lambda: stepper.set_state(None),
+    lambda: stepper.step(empty, x[0], None),
 ):
     try:
         call()
     except (TypeError, ValueError):
         continue
     raise SystemExit("no error")
+layer = [np.zeros(shape, np.float32) for shape in ((16, {I}), (16, 4), 16, 16)]
+stepper = _core.Stepper(_core.Stack("lstm", [layer], 1, False), {N})
+assert stepper.step(empty, x[0], None) is None
 """
     done = subprocess.run([sys.executable, "-c", script], check=False)
     assert done.returncode == 0
 
 
 def test_types_are_final_and_not_copied():
-    for kind in (_core.Weights, _core.Stepper):
+    for kind in (_core.Stack, _core.Stepper):
         with pytest.raises(TypeError):
             type("Derived", (kind,), {})
     with pytest.raises(TypeError):
-        weights().__reduce_ex__(4)
+        stack().__reduce_ex__(4)
 
 
-# ---------------------------------------------------------------- the stepper
+# ---------------------------------------------------------------- views
 
 
-@pytest.mark.parametrize("size", [-1, -(2**63), 2**63, 2**70, 1.5, None, "2"], ids=repr)
-def test_batch_size_of_a_stepper(size):
-    with pytest.raises(WRONG):
-        _core.Stepper([weights()], size)
+def test_writable_view():
+    array = read_only(np.arange(6.0).reshape(2, 3))
+    view = _core.writable_view(array)
+    view[1] = 9
+    assert array.tolist() == [[0, 1, 2], [9, 9, 9]]
+    assert view[:1].T.base is view
+    view.flags.writeable = False
+    with pytest.raises(ValueError, match="WRITEABLE"):
+        view.flags.writeable = True
+    del array
+    assert view.sum() == 30
 
 
-ONE_DIRECTION = {
-    name: stack
-    for name, (stack, D) in WRONG_STACKS.items()
-    if D == 1 and name != "dtype of the arrays"
-}
-
-
-@pytest.mark.parametrize("stack", ONE_DIRECTION.values(), ids=ONE_DIRECTION)
-def test_stepper_of_weights_that_do_not_fit(stack):
-    with pytest.raises(WRONG):
-        _core.Stepper(stack, N)
-    stepper = _core.Stepper([weights()], N)
-    with pytest.raises(WRONG):
-        stepper.set_weights(stack)
-    stepper.step(zeros(N, I), zeros(N, H))
-
-
-def test_stepper_given_arrays_that_do_not_fit():
-    stepper = _core.Stepper([weights()], N)
-    x, out, state = zeros(N, I), zeros(N, H), zeros(1, N, H)
-    assert_all_wrong(lambda v: stepper.step(v, out), wrong_arrays(N, I))
-    wrong = [*wrong_arrays(N, H), read_only(zeros(N, H))]
-    assert_all_wrong(lambda v: stepper.step(x, v), wrong)
-    wrong = list(wrong_arrays(1, N, H, optional=True))
-    assert_all_wrong(lambda v: stepper.set_state(v, None), wrong)
-    assert_all_wrong(lambda v: stepper.set_state(state, v), wrong)
-    stepper.step(x, out)
-
-
-def test_stepper_keeps_its_weights_when_others_do_not_fit():
-    stepper = _core.Stepper([weights()], N)
-    others = (weights(inputs=5), weights("gru"), weights(dtype=np.float64))
-    for other in (*others, weights(hidden=5)):
-        with pytest.raises(WRONG):
-            stepper.set_weights([other])
-    stepper.step(zeros(N, I), zeros(N, H))
+def test_writable_view_of_others():
+    array = zeros(4, 6)
+    values = (array.T, array[:, ::2], None, [1.0], 5)
+    assert_all_wrong(_core.writable_view, values)
+    view = _core.writable_view(zeros(0, 3))
+    assert view.shape == (0, 3)
 
 
 # ---------------------------------------------------------------- dense, elementwise
@@ -349,17 +432,19 @@ def test_softmax_of_other_dimensions(shape):
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_calls_of_no_steps_or_sequences(cell, dtype):
-    stack = [weights(cell, dtype=dtype)]
+    weights = stack(cell, dtype=dtype)
     for steps, batch in itertools.product((0, 1, 3), repeat=2):
         x = zeros(steps, batch, I, dtype=dtype)
-        y, h, _, saved = _core.forward(stack, 1, x, None, None, None, True)
+        y, state, saved = _core.forward(weights, x, None, None, False, True)
         assert y.shape == (steps, batch, H)
-        none = (None,) * 5
-        dx, dh, _, _ = _core.backward(stack, 1, saved, *none, True)
-        assert (dx.shape, dh.shape) == (x.shape, h.shape)
-    stepper = _core.Stepper(stack, 0)
-    stepper.step(zeros(0, I, dtype=dtype), zeros(0, H, dtype=dtype))
-    assert stepper.get_state()[0].shape == (1, 0, H)
+        rest = (None, None, None, None, False, True, True)
+        dx, dstate, _ = _core.backward(weights, saved, *rest)
+        assert dx.shape == x.shape
+        shapes = [[part.shape for part in flat([s])] for s in (dstate, state)]
+        assert shapes[0] == shapes[1]
+    stepper = _core.Stepper(weights, 0)
+    assert stepper.step(weights, zeros(0, I, dtype=dtype), None).shape == (0, H)
+    assert {part.shape for part in flat([stepper.get_state()])} == {(1, 0, H)}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -373,13 +458,6 @@ def test_dense_of_nothing(dtype):
             assert getattr(_core, name)(x).shape == (M, K)
 
 
-@pytest.mark.parametrize("size", [2**40, 2**58, 2**60, 2**61, 2**62, 2**63 - 1])
-@pytest.mark.parametrize("cell", CELLS)
-def test_stepper_too_large(cell, size):
-    with pytest.raises(MemoryError):
-        _core.Stepper([weights(cell), weights(cell, inputs=H)], size)
-
-
 def huge(*shape):
     """An array of no elements with huge sizes."""
     return np.empty(shape, np.float32)
@@ -387,13 +465,13 @@ def huge(*shape):
 
 TOO_LARGE = {
     "forward, N": lambda: _core.forward(
-        [weights()], 1, huge(0, 2**45, I), None, None, None, False
+        stack(), huge(0, 2**45, I), None, None, False, False
     ),
     "forward, N over": lambda: _core.forward(
-        [weights()], 1, huge(0, 2**58, I), None, None, None, True
+        stack(), huge(0, 2**58, I), None, None, False, True
     ),
     "forward, T over": lambda: _core.forward(
-        [weights(hidden=64)], 1, huge(2**58, 0, I), None, None, None, True
+        stack(hidden=64), huge(2**58, 0, I), None, None, False, True
     ),
     "linear": lambda: _core.linear(huge(2**30, 0), huge(2**30, 0), None),
     "linear over": lambda: _core.linear(huge(2**40, 0), huge(2**40, 0), None),
@@ -432,30 +510,6 @@ def test_wrong_number_of_threads(n):
     assert _core.get_num_threads() == before
 
 
-def test_weights_replaced_during_a_step():
-    """A step keeps the weights that it computes with."""
-    script = """
-import threading
-import numpy as np
-from rnnext import _core
-
-H = 1600
-
-def weights():
-    shapes = ((4 * H, 8), (4 * H, H), (4 * H,), (4 * H,))
-    return [_core.Weights("lstm", *(np.zeros(s, np.float32) for s in shapes), False)]
-
-x, out = (np.zeros((256, n), np.float32) for n in (8, H))
-stepper = _core.Stepper(weights(), 256)
-thread = threading.Thread(target=lambda: [stepper.step(x, out) for _ in range(3)])
-thread.start()
-while thread.is_alive():
-    stepper.set_weights(weights())
-"""
-    done = subprocess.run([sys.executable, "-c", script], check=False)
-    assert done.returncode == 0
-
-
 def test_sequences_that_make_their_items():
     """Arrays live as long as the call, also where nobody else holds them."""
     script = """
@@ -463,31 +517,36 @@ import numpy as np
 from rnnext import _core
 
 class Made:
-    def __init__(self, make):
-        self.make = make
+    def __init__(self, *makes):
+        self.makes = makes
     def __len__(self):
-        return 1
+        return len(self.makes)
     def __getitem__(self, index):
-        if index:
-            raise IndexError
-        return self.make()
+        return self.makes[index]()
 
-def weights(inputs):
+def ones(*shape):
+    return np.ones(shape, np.float32)
+
+def layer(inputs):
     shapes = ((16, inputs), (16, 4), (16,), (16,))
-    return _core.Weights("lstm", *(np.ones(s, np.float32) for s in shapes), True)
+    return Made(*(lambda shape=shape: ones(*shape) for shape in shapes))
 
-stack = [weights(3), weights(4)]
-x, ones = (np.ones((1, 1 << 14, n), np.float32) for n in (3, 4))
-call = (1, x, None, None)
-held = _core.forward(stack, *call, [ones], True)
-made = _core.forward(stack, *call, Made(ones.copy), True)
+def stack(layers):
+    return _core.Stack("lstm", layers, 1, True)
+
+deep = stack([[*layer(3)], [*layer(4)]])
+made_deep = stack(Made(lambda: layer(3), lambda: layer(4)))
+x, mask = ones(1, 1 << 14, 3), ones(1, 1 << 14, 4)
+held = _core.forward(deep, x, None, [mask], False, True)
+made = _core.forward(made_deep, x, None, Made(mask.copy), False, True)
 assert (made[0] == held[0]).all()
-saved = _core.forward(stack[:1], *call, None, True)[3]
-copies = Made(lambda: tuple(array.copy() for array in saved[0]))
-rest = (ones, None, None, None, None, True)
-held = _core.backward(stack[:1], 1, saved, *rest)
-made = _core.backward(stack[:1], 1, copies, *rest)
-assert all((a == b).all() for a, b in zip(made[3][0], held[3][0]))
+single = stack([[*layer(3)]])
+saved = _core.forward(single, x, None, None, False, True)[2]
+copies = Made(lambda: Made(*(array.copy for array in saved[0])))
+rest = (mask, None, None, None, False, True, True)
+held = _core.backward(single, saved, *rest)
+made = _core.backward(single, copies, *rest)
+assert all((a == b).all() for a, b in zip(made[2], held[2]))
 """
     done = subprocess.run([sys.executable, "-c", script], check=False)
     assert done.returncode == 0

@@ -248,6 +248,29 @@ def test_other_signals_are_handled_during_a_call():
     assert run(script) == "True"
 
 
+def test_signals_are_handled_in_a_child_of_another_thread():
+    """The thread that forks is the child's main thread."""
+    script = """
+    layer = rnnext.LSTM(128, 128, rng=0)
+    x = draw(2000, 64, 128)
+    status = []
+    def work():
+        pid = os.fork()
+        if pid == 0:
+            seen = []
+            signal.signal(signal.SIGALRM, lambda *_: seen.append(1))
+            signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+            layer(x)
+            os._exit(0 if len(seen) > 2 else 1)  # unheard, they are one
+        status.append(os.waitpid(pid, 0)[1])
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    print(status)
+    """
+    assert run(script) == "[0]"
+
+
 # ---------------------------------------------------------------- fork, spawn, exit
 
 AFTER_USE = """

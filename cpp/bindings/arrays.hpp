@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // NumPy arrays to pointers, checked for memory safety: dtype, shape, layout. Messages
-// for people are Python's task (rnnext/_validation.py).
+// for people are Python's task (rnnext/_validation.py). NumPy's own struct is read, so
+// that a check takes nanoseconds.
 #pragma once
 
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <string>
-#include <vector>
+#include <type_traits>
 
 #include "../memory.hpp"
 
@@ -16,43 +19,88 @@ namespace rnnext {
 
 namespace py = pybind11;
 
-using Shape = std::vector<index>;
+using Array = py::detail::PyArray_Proxy;
+
+struct Shape {
+    int ndim;
+    index sizes[64];  // NumPy's own limit
+
+    Shape(std::initializer_list<index> list) : ndim(int(list.size())) {
+        std::copy(list.begin(), list.end(), sizes);
+    }
+    explicit Shape(const Array& array) : ndim(array.nd) {
+        if (ndim > 64) throw py::value_error("expected at most 64 dimensions");
+        std::copy_n(array.dimensions, ndim, sizes);
+    }
+    index operator[](int i) const { return sizes[i]; }
+};
 
 inline std::string text(const Shape& shape) {
     std::string s = "(";
-    for (std::size_t i = 0; i < shape.size(); ++i)
+    for (int i = 0; i < shape.ndim; ++i)
         s += (i ? ", " : "") + std::to_string(shape[i]);
-    return s + (shape.size() == 1 ? ",)" : ")");
+    return s + (shape.ndim == 1 ? ",)" : ")");
 }
 
-template <class T> py::array_t<T> empty(const Shape& shape) {
-    elements<T>({1});
-    index bytes = sizeof(T);
-    for (const index n : shape)
-        if (__builtin_mul_overflow(bytes, std::max<index>(n, 1), &bytes))
-            throw std::bad_alloc();
-    return py::array_t<T>(std::vector<py::ssize_t>(shape.begin(), shape.end()));
+template <class T>
+constexpr int type_number = std::is_same_v<T, float> ? py::detail::npy_api::NPY_FLOAT_
+                                                     : py::detail::npy_api::NPY_DOUBLE_;
+
+// Null if it is no ndarray.
+inline const Array* as_array(const py::handle& object) {
+    return py::detail::npy_api::get().PyArray_Check_(object.ptr())
+               ? py::detail::array_proxy(object.ptr())
+               : nullptr;
+}
+
+template <class T> bool has_dtype(const Array& array) {
+    constexpr char swapped = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? '>' : '<';
+    const auto& descr = *py::detail::array_descriptor_proxy(array.descr);
+    return descr.type_num == type_number<T> && descr.byteorder != swapped;
+}
+
+inline bool has_shape(const Array& array, const Shape& shape) {
+    return array.nd == shape.ndim &&
+           std::equal(shape.sizes, shape.sizes + shape.ndim, array.dimensions);
+}
+
+// C-contiguous and aligned.
+template <class T> bool is_plain(const Array& array) {
+    return (array.flags & py::array::c_style) &&
+           reinterpret_cast<std::uintptr_t>(array.data) % alignof(T) == 0;
+}
+
+inline bool is_writable(const Array& array) {
+    return array.flags & py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
+}
+
+// Says what `data` found wrong.
+template <class T>
+[[noreturn]] void refuse(const py::handle& object, const char* name,
+                         const Shape& shape) {
+    const std::string start(name);
+    const Array* const array = as_array(object);
+    if (!array)
+        throw py::type_error(start + ": expected an ndarray, got " +
+                             std::string(py::str(py::type::of(object))));
+    if (!has_dtype<T>(*array))
+        throw py::type_error(start + ": expected dtype " +
+                             std::string(py::str(py::dtype::of<T>())) + ", got " +
+                             std::string(py::str(py::handle(array->descr))));
+    if (!has_shape(*array, shape))
+        throw py::value_error(start + ": expected shape " + text(shape) + ", got " +
+                              text(Shape(*array)));
+    throw py::value_error(start + ": expected a C-contiguous array");
 }
 
 // The data of an array of exactly this dtype and shape, C-contiguous and aligned.
 template <class T>
 const T* data(const py::handle& object, const char* name, const Shape& shape) {
-    if (!py::isinstance<py::array>(object))
-        throw py::type_error(std::string(name) + ": expected an ndarray, got " +
-                             std::string(py::str(py::type::of(object))));
-    const auto array = py::reinterpret_borrow<py::array>(object);
-    if (!py::isinstance<py::array_t<T>>(object))
-        throw py::type_error(std::string(name) + ": expected dtype " +
-                             std::string(py::str(py::dtype::of<T>())) + ", got " +
-                             std::string(py::str(array.dtype())));
-    const Shape got(array.shape(), array.shape() + array.ndim());
-    if (got != shape)
-        throw py::value_error(std::string(name) + ": expected shape " + text(shape) +
-                              ", got " + text(got));
-    if (!(array.flags() & py::array::c_style) ||
-        reinterpret_cast<std::uintptr_t>(array.data()) % alignof(T) != 0)
-        throw py::value_error(std::string(name) + ": expected a C-contiguous array");
-    return static_cast<const T*>(array.data());
+    const Array* const array = as_array(object);
+    if (!array || !has_dtype<T>(*array) || !has_shape(*array, shape) ||
+        !is_plain<T>(*array))
+        refuse<T>(object, name, shape);
+    return reinterpret_cast<const T*>(array->data);
 }
 
 template <class T>
@@ -60,36 +108,42 @@ const T* optional_data(const py::handle& object, const char* name, const Shape& 
     return object.is_none() ? nullptr : data<T>(object, name, shape);
 }
 
-template <class T>
-T* writable_data(const py::handle& object, const char* name, const Shape& shape) {
-    const T* const p = data<T>(object, name, shape);
-    if (!py::reinterpret_borrow<py::array>(object).writeable())
-        throw py::value_error(std::string(name) + ": expected a writable array");
-    return const_cast<T*>(p);
-}
-
-inline Shape shape_of(const py::handle& object, const char* name, std::size_t ndim) {
-    if (!py::isinstance<py::array>(object))
-        throw py::type_error(std::string(name) + ": expected an ndarray");
-    const auto array = py::reinterpret_borrow<py::array>(object);
-    if (std::size_t(array.ndim()) != ndim)
+inline Shape shape_of(const py::handle& object, const char* name, int ndim) {
+    const Array* const array = as_array(object);
+    if (!array) throw py::type_error(std::string(name) + ": expected an ndarray");
+    if (array->nd != ndim)
         throw py::value_error(std::string(name) + ": expected " + std::to_string(ndim) +
-                              " dimensions, got " + std::to_string(array.ndim()));
-    return Shape(array.shape(), array.shape() + ndim);
+                              " dimensions, got " + std::to_string(array->nd));
+    return Shape(*array);
 }
 
 inline bool is_float32(const py::handle& object) {
-    return py::isinstance<py::array_t<float>>(object);
+    const Array* const array = as_array(object);
+    return array && has_dtype<float>(*array);
 }
 
-// What a sequence held when the call began: kept, whatever becomes of the sequence.
-inline std::vector<py::object> items(const py::handle& object, const char* name) {
-    if (!py::isinstance<py::sequence>(object))
+// A new array, uninitialised; `to` is its data.
+template <class T> py::object empty(const Shape& shape, T*& to) {
+    index bytes = sizeof(T);
+    for (int i = 0; i < shape.ndim; ++i)
+        if (__builtin_mul_overflow(bytes, std::max<index>(shape[i], 1), &bytes))
+            throw std::bad_alloc();
+    const auto& numpy = py::detail::npy_api::get();
+    PyObject* const array = numpy.PyArray_NewFromDescr_(
+        numpy.PyArray_Type_, numpy.PyArray_DescrFromType_(type_number<T>), shape.ndim,
+        shape.sizes, nullptr, nullptr, 0, nullptr);
+    if (!array) throw py::error_already_set();
+    to = reinterpret_cast<T*>(py::detail::array_proxy(array)->data);
+    return py::reinterpret_steal<py::object>(array);
+}
+
+// What a sequence holds now: kept, whatever becomes of the sequence.
+inline py::tuple items(const py::handle& object, const char* name) {
+    if (!PySequence_Check(object.ptr()))
         throw py::type_error(std::string(name) + ": expected a sequence");
-    std::vector<py::object> kept;
-    for (const auto& item : py::reinterpret_borrow<py::sequence>(object))
-        kept.push_back(py::reinterpret_borrow<py::object>(item));
-    return kept;
+    PyObject* const kept = PySequence_Tuple(object.ptr());
+    if (!kept) throw py::error_already_set();
+    return py::reinterpret_steal<py::tuple>(kept);
 }
 
 // Calls f<float> or f<double> by the dtype of `object` (float64 reports what is wrong).

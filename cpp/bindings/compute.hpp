@@ -3,8 +3,10 @@
 // Long work: without the interpreter's lock, but open to Ctrl-C.
 #pragma once
 
+#include <pthread.h>
 #include <pybind11/pybind11.h>
 
+#include <atomic>
 #include <chrono>
 #include <exception>
 #include <thread>
@@ -29,16 +31,22 @@ inline bool signal_pending() {
 }
 
 // Signals reach Python in its main thread alone.
-inline bool in_main_thread() {
+inline std::atomic<unsigned long> main_thread{0};
+
+// At import. In a forked child the thread that forked is the main one.
+inline void find_main_thread() {
+    if (main_thread != 0) return;
     const auto threading = py::module_::import("threading");
-    return threading.attr("current_thread")().is(threading.attr("main_thread")());
+    main_thread = threading.attr("main_thread")().attr("ident").cast<unsigned long>();
+    pthread_atfork(nullptr, nullptr, [] { main_thread = PyThread_get_thread_ident(); });
 }
 
 // Runs f without the GIL when it takes long enough to matter; Ctrl-C comes through.
 template <class F> void compute(double flops, F f) {
     constexpr double worth_releasing = 1e6;
     if (flops < worth_releasing) return f(Interrupt{nullptr});
-    const Interrupt interrupt{in_main_thread() ? signal_pending : nullptr};
+    const bool hears_signals = PyThread_get_thread_ident() == main_thread;
+    const Interrupt interrupt{hears_signals ? signal_pending : nullptr};
     bool interrupted = false;
     std::exception_ptr error;
     PyThreadState* const state = PyEval_SaveThread();

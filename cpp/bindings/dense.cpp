@@ -17,10 +17,10 @@ py::object linear_call(const py::object& x, const py::object& w, const py::objec
     const index M = xs[0], K = xs[1], O = ws[0];
     const T *const px = data<T>(x, "x", xs), *const pw = data<T>(w, "w", {O, K}),
                    *const pb = optional_data<T>(b, "b", {O});
-    auto y = empty<T>({M, O});
-    T* const py_ = y.mutable_data();
+    T* to;
+    const py::object y = empty<T>({M, O}, to);
     compute(2.0 * double(M) * double(K) * double(O),
-            [&](Interrupt interrupt) { linear(px, M, K, pw, O, pb, py_, interrupt); });
+            [&](Interrupt interrupt) { linear(px, M, K, pw, O, pb, to, interrupt); });
     return y;
 }
 
@@ -28,8 +28,8 @@ template <class T> py::object matmul_tn_call(const py::object& a, const py::obje
     const Shape as = shape_of(a, "a", 2), bs = shape_of(b, "b", 2);
     const index K = as[0], M = as[1], O = bs[1];
     const T *const pa = data<T>(a, "a", as), *const pb = data<T>(b, "b", {K, O});
-    auto y = empty<T>({M, O});
-    T* const to = y.mutable_data();
+    T* to;
+    const py::object y = empty<T>({M, O}, to);
     compute(2.0 * double(M) * double(K) * double(O),
             [&](Interrupt interrupt) { matmul_tn(pa, K, M, pb, O, to, interrupt); });
     return y;
@@ -38,24 +38,26 @@ template <class T> py::object matmul_tn_call(const py::object& a, const py::obje
 template <class T> py::object softmax_call(const py::object& x) {
     const Shape shape = shape_of(x, "x", 2);
     const T* const from = data<T>(x, "x", shape);
-    auto y = empty<T>(shape);
-    T* const to = y.mutable_data();
-    compute(elementwise_flops * double(y.size()), [&](Interrupt interrupt) {
-        softmax(from, shape[0], shape[1], to, interrupt);
-    });
+    T* to;
+    const py::object y = empty<T>(shape, to);
+    compute(
+        elementwise_flops * double(shape[0]) * double(shape[1]),
+        [&](Interrupt interrupt) { softmax(from, shape[0], shape[1], to, interrupt); });
     return y;
 }
 
 template <class T>
 py::object elementwise(const py::object& x, void (*f)(const T*, T*, index) noexcept) {
-    if (!py::isinstance<py::array>(x)) throw py::type_error("x: expected an ndarray");
-    const auto array = py::reinterpret_borrow<py::array>(x);
-    const Shape shape(array.shape(), array.shape() + array.ndim());
+    const Array* const array = as_array(x);
+    if (!array) throw py::type_error("x: expected an ndarray");
+    const Shape shape(*array);
     const T* const from = data<T>(x, "x", shape);
-    auto y = empty<T>(shape);
-    T* const to = y.mutable_data();
-    compute(elementwise_flops * double(y.size()), [&](Interrupt interrupt) {
-        in_pieces(y.size(), index(1) << 20, interrupt,
+    index size = 1;
+    for (int i = 0; i < shape.ndim; ++i) size *= shape[i];
+    T* to;
+    const py::object y = empty<T>(shape, to);
+    compute(elementwise_flops * double(size), [&](Interrupt interrupt) {
+        in_pieces(size, index(1) << 20, interrupt,
                   [&](Range r) { f(from + r.begin, to + r.begin, r.end - r.begin); });
     });
     return y;

@@ -10,6 +10,7 @@
 
 #include "../dispatch.hpp"
 #include "../pool.hpp"
+#include "compute.hpp"
 #include "register.hpp"
 
 namespace rnnext {
@@ -34,7 +35,10 @@ void register_all(py::module_& m) {
 
     m.attr("__version__") = RNNEXT_VERSION;
 
-    register_weights(m);
+    find_main_thread();
+
+    register_arrays(m);
+    register_stack(m);
     register_network(m);
     register_stepper(m);
     register_dense(m);

@@ -8,7 +8,8 @@
 
 namespace rnnext {
 
-void register_weights(pybind11::module_& m);
+void register_arrays(pybind11::module_& m);
+void register_stack(pybind11::module_& m);
 void register_network(pybind11::module_& m);
 void register_stepper(pybind11::module_& m);
 void register_dense(pybind11::module_& m);

@@ -1,117 +1,104 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include <pybind11/stl.h>
+#include <algorithm>
 
 #include "compute.hpp"
+#include "inputs.hpp"
 #include "register.hpp"
-#include "weights.hpp"
+#include "stack.hpp"
 
 namespace rnnext {
 namespace {
 
-template <class T> class PyStepperOf {
-  public:
-    PyStepperOf(const std::vector<PyWeights>& weights, index N)
-        : stack_(make_stack<T>(weights, 1)), stepper_(stack_, N) {}
+struct PyStepper : EitherDtype<Stepper> {};
 
-    void step(const py::object& x, const py::object& out) {
-        const Stack<T> stack = stack_;  // set_weights may come while this runs
-        const Weights<T>& w = *stack[0];
-        const index N = stepper_.batch();
-        const T* const from = data<T>(x, "x", {N, w.input_size});
-        T* const to = writable_data<T>(out, "out", {N, w.hidden_size});
-        compute(stack_flops(stack, 1, N), [&](Interrupt interrupt) {
-            stepper_.step(stack, from, to, interrupt);
-        });
-    }
-    void set_weights(const std::vector<PyWeights>& weights) {
-        Stack<T> stack = make_stack<T>(weights, 1);
-        const Weights<T>&now = *stack_[0], &then = *stack[0];
-        if (stack.size() != stack_.size() || now.kind != then.kind ||
-            now.hidden_size != then.hidden_size || now.input_size != then.input_size)
-            throw py::value_error("weights: do not fit this stepper");
-        stack_ = std::move(stack);
-    }
-    py::tuple get_state() {
-        const auto copy = [&](const T* p) -> py::object {
-            if (!p) return py::none();
-            auto array = empty<T>(state_shape());
-            std::copy_n(p, array.size(), array.mutable_data());
-            return array;
-        };
-        return py::make_tuple(copy(stepper_.h()), copy(stepper_.c()));
-    }
-    void set_state(const py::object& h, const py::object& c) {
-        const Shape shape = state_shape();
-        const T* const from_h = optional_data<T>(h, "h", shape);
-        const T* const from_c = optional_data<T>(c, "c", shape);
-        const auto assign = [&](T* to, const T* from) {
-            const index size = shape[0] * shape[1] * shape[2];
-            if (from) std::copy_n(from, size, to);
-            else std::fill_n(to, size, T(0));
-        };
-        assign(stepper_.h(), from_h);
-        if (stepper_.c()) assign(stepper_.c(), from_c);
-    }
+template <class T> PyStepper make_stepper(const Stack<T>& stack, index N) {
+    if (stack.D != 1) throw py::value_error("weights: expected one direction");
+    if (N < 0) throw py::value_error("batch_size: expected 0 or more");
+    PyStepper made;
+    made.held = std::make_unique<Stepper<T>>(stack, N);
+    return made;
+}
 
-  private:
-    Shape state_shape() const {
-        return {index(stack_.size()), stepper_.batch(), stack_[0]->hidden_size};
-    }
+template <class T> bool overlap(const T* a, index a_size, const T* b, index b_size) {
+    const auto address = [](const T* p) { return reinterpret_cast<std::uintptr_t>(p); };
+    return address(a) < address(b + b_size) && address(b) < address(a + a_size);
+}
 
-    Stack<T> stack_;
-    Stepper<T> stepper_;
-};
-
-// Either dtype behind one Python class.
-struct PyStepper : Zeroed {
-    std::variant<std::unique_ptr<PyStepperOf<float>>,
-                 std::unique_ptr<PyStepperOf<double>>>
-        held;
-
-    PyStepper(const std::vector<PyWeights>& weights, index N) {
-        if (weights.empty()) throw py::value_error("weights: expected at least one");
-        if (N < 0) throw py::value_error("batch_size: expected 0 or more");
-        if (std::holds_alternative<Shared<float>>(weights[0].held))
-            held = std::make_unique<PyStepperOf<float>>(weights, N);
-        else held = std::make_unique<PyStepperOf<double>>(weights, N);
+// The output in `out` or in a new array. None where something has to be converted
+// first, or is wrong: then nothing has happened.
+template <class T>
+py::object step(Stepper<T>& stepper, const PyStack& weights, const py::object& x,
+                const py::object& out) {
+    const index N = stepper.N, I = stepper.I, H = stepper.H;
+    const Stack<T>* const stack = weights.get<T>();
+    if (!stack || !stepper.fits(*stack)) return py::none();
+    Input<T> input;
+    if (!input.read(x, {N, I})) return py::none();
+    py::object y = out;
+    T* to;
+    if (y.is_none()) {
+        y = empty<T>({N, H}, to);
+    } else {
+        const Array* const array = find<T>(out, {N, H});
+        if (!array || !is_plain<T>(*array) || !is_writable(*array)) return py::none();
+        to = reinterpret_cast<T*>(array->data);
+        if (overlap<T>(input.data(), N * I, to, N * H)) input.read(x, {N, I}, true);
     }
-    template <class F> auto visit(F f) {
-        return std::visit(
-            [&](auto& s) {
-                if (!s) throw py::type_error("Stepper: __init__ was not called");
-                return f(*s);
-            },
-            held);
-    }
-};
+    compute(stack->flops(1, N), [&](Interrupt interrupt) {
+        stepper.step(*stack, input.data(), to, interrupt);
+    });
+    return y;
+}
+
+// h, or a tuple (h, c), each (L, N, H).
+template <class T> py::object get_state(Stepper<T>& stepper) {
+    const index L = stepper.L, N = stepper.N, H = stepper.H;
+    T *h, *c;
+    const py::object state = empty_state(stepper.c() != nullptr, {L, N, H}, h, c);
+    std::copy_n(stepper.h(), L * N * H, h);
+    if (stepper.c()) std::copy_n(stepper.c(), L * N * H, c);
+    return state;
+}
+
+template <class T> void set_state(Stepper<T>& stepper, const py::object& state) {
+    const index L = stepper.L, N = stepper.N, H = stepper.H;
+    StateInput<T> input;
+    if (!input.read(state, stepper.c() != nullptr, {L, N, H}))
+        throw py::value_error("state: expected " + text(Shape{L, N, H}));
+    const auto assign = [&](T* to, const T* from) {
+        if (from) std::copy_n(from, L * N * H, to);
+        else std::fill_n(to, L * N * H, T(0));
+    };
+    assign(stepper.h(), input.h.data());
+    if (stepper.c()) assign(stepper.c(), input.c.data());
+}
 
 }  // namespace
 
 void register_stepper(py::module_& m) {
     py::class_<PyStepper>(m, "Stepper", py::is_final())
-        .def(py::init<const std::vector<PyWeights>&, index>(), py::arg("weights"),
-             py::arg("batch_size"))
+        .def(py::init([](const PyStack& weights, index N) {
+                 return weights.visit(
+                     [&](const auto& stack) { return make_stepper(stack, N); });
+             }),
+             py::arg("weights"), py::arg("batch_size"))
         .def(
             "step",
-            [](PyStepper& p, const py::object& x, const py::object& out) {
-                p.visit([&](auto& s) { s.step(x, out); });
+            [](const PyStepper& p, const PyStack& weights, const py::object& x,
+               const py::object& out) {
+                return p.visit([&](auto& s) { return step(s, weights, x, out); });
             },
-            py::arg("x"), py::arg("out"))
-        .def(
-            "set_weights",
-            [](PyStepper& p, const std::vector<PyWeights>& weights) {
-                p.visit([&](auto& s) { s.set_weights(weights); });
-            },
-            py::arg("weights"))
-        .def(
-            "get_state",
-            [](PyStepper& p) { return p.visit([](auto& s) { return s.get_state(); }); })
+            py::arg("weights"), py::arg("x"), py::arg("out"))
+        .def("get_state",
+             [](const PyStepper& p) {
+                 return p.visit([](auto& s) { return get_state(s); });
+             })
         .def(
             "set_state",
-            [](PyStepper& p, const py::object& h, const py::object& c) {
-                p.visit([&](auto& s) { s.set_state(h, c); });
+            [](const PyStepper& p, const py::object& state) {
+                p.visit([&](auto& s) { set_state(s, state); });
             },
-            py::arg("h"), py::arg("c"));
+            py::arg("state"));
 }
 
 }  // namespace rnnext

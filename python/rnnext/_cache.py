@@ -40,7 +40,7 @@ class Cache:
 
     def __init__(
         self,
-        weights: list[_core.Weights],
+        weights: _core.Stack,
         saved: Sequence[_core.Saved],
         masks: list[Array] | None,
         gates: int,
@@ -74,8 +74,8 @@ class Cache:
         return None if self._masks is None else [read_only(m) for m in self._masks]
 
     def __repr__(self) -> str:
-        steps, batch, _ = self._saved[0][0].shape
-        return f"Cache(T={steps}, N={batch}, layers and directions: {len(self._saved)})"
+        slots, N, _ = self._saved[0][1].shape
+        return f"Cache(T={slots - 1}, N={N}, layers and directions: {len(self._saved)})"
 
 
 class Gradients(Generic[S]):

@@ -16,67 +16,65 @@ Float = np.floating[Any]
 Array = NDArray[Float]
 
 # (x (T,N,I_l), h (T+1,N,H), c (T+1,N,H) or None, gates (T,N,S,H)) of one layer and
-# direction. h, c and gates are in order of computation, x in order of time. S = G,
-# but 0 for the RNN cells (h says it all) and 4 for "gru": r z n, then W_hn h + b_hn.
+# direction. h, c and gates are in order of computation, x in order of time; the first x
+# has the axes of the input. S = G, but 0 for the RNN cells (h says it all) and 4 for
+# "gru": r z n, then W_hn h + b_hn.
 Saved = tuple[Array, Array, Array | None, Array]
-# (dw_ih (G*H,I_l), dw_hh (G*H,H), db_ih (G*H,), db_hh (G*H,))
-CellGradients = tuple[Array, Array, Array, Array]
+
+# h, or where the cell has a c, a tuple (h, c), of which any part may be None.
+StateInput = Array | tuple[Array | None, Array | None] | None
+# y or, of a cell, None; the state; and what `backward` needs, or None.
+NetworkResult = tuple[Any, Any, Any]
+# dx or None; the gradient of the initial state; of every layer and direction dw_ih
+# (G*H,I_l), dw_hh (G*H,H), db_ih (G*H,), db_hh (G*H,).
+NetworkGradients = tuple[Any, Any, list[Array]]
 
 __version__: str
 
 @final
-class Weights:
-    """One layer's and direction's weights, packed for the kernels; never changes.
+class Stack:
+    """The weights of a network, packed for the kernels; never changes.
 
     cell: "rnn_tanh", "rnn_relu", "lstm", "gru" (reset after the recurrent product)
-    or "gru_reset_before". Gate order and shapes are PyTorch's: w_ih (G*H, I),
-    w_hh (G*H, H), biases (G*H,) or None. backward=False leaves out what only
-    `backward` needs.
+    or "gru_reset_before". layers: (w_ih, w_hh, b_ih, b_hh) of every layer and
+    direction, in PyTorch's gate order: w_ih (G*H, I), from the second layer on
+    (G*H, D*H), w_hh (G*H, H), biases (G*H,) or None. backward=False leaves out what
+    only `backward` needs.
     """
 
     def __init__(
         self,
         cell: str,
-        w_ih: Array,
-        w_hh: Array,
-        b_ih: Array | None,
-        b_hh: Array | None,
+        layers: Sequence[Sequence[Array | None]],
+        directions: int,
         backward: bool,
     ) -> None: ...
-    @property
-    def cell(self) -> str: ...
-    @property
-    def input_size(self) -> int: ...
-    @property
-    def hidden_size(self) -> int: ...
-    @property
-    def has_backward(self) -> bool: ...
+
+# What users hand over may be anything, with any strides. None comes back, and nothing
+# has happened, where a dtype or a shape is wrong or an array not of NumPy's own type.
+# x, y and states are (T,N,features) and (L*D,N,H), or unbatched (T,features) and
+# (L*D,H); of a cell (N,features) and (N,H), or (features,) and (H,).
 
 def forward(
-    weights: Sequence[Weights],
-    directions: int,
-    x: Array,  # (T, N, I)
-    h_0: Array | None,  # (L*D, N, H)
-    c_0: Array | None,
+    weights: Stack,
+    x: object,
+    state: object,
     masks: Sequence[Array] | None,  # factors of outputs, L-1 arrays (T, N, D*H)
-    training: bool,
-) -> tuple[Array, Array, Array | None, list[Saved] | None]:
-    """y (T,N,D*H), h_n (L*D,N,H), c_n or None, and what `backward` needs or None."""
-
+    cell: bool,
+    training: bool,  # the input is copied
+) -> NetworkResult | None: ...
 def backward(
-    weights: Sequence[Weights],
-    directions: int,
+    weights: Stack,
     saved: Sequence[Saved],
-    dy: Array | None,  # (T', N, D*H)
-    dh_n: Array | None,  # (L*D, N, H)
-    dc_n: Array | None,
-    dc: Array | None,  # (L*D, T', N, H), gradient of every c_t in order of computation
+    dy: object,  # (T', N, D*H)
+    dstate: object,
+    dc: object,  # (L*D, T', N, H), gradient of every c_t in order of computation
     masks: Sequence[Array] | None,
+    cell: bool,
+    batched: bool,
     need_x: bool,
-) -> tuple[Array | None, Array, Array | None, list[CellGradients]]:
-    """dx (T',N,I) or None, dh_0, dc_0 or None, and the gradients of the parameters.
-
-    With one direction the saved arrays may be cut to their first T' steps
+) -> NetworkGradients | None:
+    """With one direction the saved arrays may be cut to their first T' steps
     (x[:T'], h[:T'+1], ...): only those are back-propagated.
     """
 
@@ -84,14 +82,24 @@ def backward(
 class Stepper:
     """The state of a one-direction network that is fed one step at a time."""
 
-    def __init__(self, weights: Sequence[Weights], batch_size: int) -> None: ...
-    def step(self, x: Array, out: Array) -> None:
-        """x (N, I) to out (N, H), both C-contiguous; the state moves on."""
-    def set_weights(self, weights: Sequence[Weights]) -> None: ...
-    def get_state(self) -> tuple[Array, Array | None]:
-        """Copies of h (L,N,H) and c (L,N,H) or None."""
-    def set_state(self, h: Array | None, c: Array | None) -> None:
+    def __init__(self, weights: Stack, batch_size: int) -> None: ...
+    def step(self, weights: Stack, x: object, out: object) -> Array | None:
+        """x (N, I) to out (N, H), C-contiguous, or to a new array; the state moves on.
+
+        None also where the weights are of another kind than those it began with.
+        """
+
+    def get_state(self) -> Any:
+        """A copy, of arrays (L, N, H)."""
+
+    def set_state(self, state: object) -> None:
         """None is zero."""
+
+def writable_view(array: Array) -> Array:
+    """A view of a read-only array that may be written to.
+
+    Views of it refer to it and not to `array`: its references tell whether there are.
+    """
 
 def linear(x: Array, w: Array, b: Array | None) -> Array:
     """x (M, K) times w (O, K) transposed plus b (O,): (M, O)."""

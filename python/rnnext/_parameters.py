@@ -18,35 +18,21 @@ from typing import Any
 import numpy as np
 
 from . import _core
-from ._validation import Array, describe, real_array
+from ._validation import Array, real_array
 
 
-def _handle(array: Array) -> Array:
-    """A flat writable array over the memory of a read-only one, with a life of its own.
-
-    Every view that comes of it refers to it and not to `array`, so that one which
-    outlives its block can be told by the references.
-    """
-    array.flags.writeable = True
-    try:
-        return np.frombuffer(array.data.cast("B"), array.dtype)
-    finally:
-        array.flags.writeable = False
+def _references(views: Mapping[str, Array], name: str) -> int:
+    """To a writable view; every view that comes of it refers to it."""
+    return sys.getrefcount(views[name])
 
 
-def _is_kept(handles: dict[str, Array], views: dict[str, Array], name: str) -> bool:
-    """Whether something beside the block and these two refers to them."""
-    probe = np.zeros(1)
-    known_handles, known_views = {"": probe}, {"": probe.reshape(1, 1)}
-    given = dict(known_views)  # stands for the block's
-    del probe
-    handle_count = sys.getrefcount(known_handles[""])
-    view_count = sys.getrefcount(known_views[""])
-    del given
-    return (
-        sys.getrefcount(handles[name]) > handle_count
-        or sys.getrefcount(views[name]) > view_count
-    )
+def _references_of_a_block() -> int:
+    views = {"": np.empty(0)}
+    given = dict(views)
+    return _references(views, *given)
+
+
+_ALONE = _references_of_a_block()
 
 
 class _InPlace(dict[str, Array]):
@@ -62,9 +48,8 @@ class _InPlace(dict[str, Array]):
         try:
             array[...] = values
         except ValueError:
-            expected = describe([("", n) for n in array.shape])
             raise ValueError(
-                f"{name}: expected shape {expected}, got {values.shape}"
+                f"{name}: expected shape {array.shape}, got {values.shape}"
             ) from None
 
     def update(self, *others: Any, **arrays: Array) -> None:
@@ -79,6 +64,9 @@ class _InPlace(dict[str, Array]):
         raise TypeError("parameters can be changed, not added or removed")
 
     __delitem__ = clear = pop = popitem = setdefault = _refuse
+
+
+_NOT_PACKED: tuple[_core.Stack | None, _core.Stack | None] = (None, None)
 
 
 class Parametrised:
@@ -110,7 +98,9 @@ class Parametrised:
         self._lock = threading.RLock()
         self._open = 0  # writable() blocks that are being executed
         self._kept: set[str] = set()  # parameters of which such a block left a view
-        self._packed: tuple[list[_core.Weights], bool] | None = None
+        # For inference and for training; None where they have to be packed. Streams
+        # read it at every step.
+        self._packed = _NOT_PACKED
         self._views: dict[str, Array] = {}
         for name in self._arrays:
             self._expose(name)
@@ -120,19 +110,18 @@ class Parametrised:
         self._arrays[name].flags.writeable = False
         self._views[name] = self._arrays[name].view()
 
-    def _pack(self, backward: bool) -> list[_core.Weights]:
+    def _pack(self, backward: bool) -> _core.Stack:
         raise NotImplementedError
 
-    def _weights(self, backward: bool) -> list[_core.Weights]:
+    def _weights(self, backward: bool) -> _core.Stack:
         """The packed weights of the parameters as they are now."""
-        packed = self._packed
-        if packed is not None and packed[1] >= backward:
-            return packed[0]
-        with self._lock:
-            weights = self._pack(backward)
-            if not self._open:
-                self._packed = (weights, backward)
-            return weights
+        weights = self._packed[backward]
+        if weights is None:
+            with self._lock:
+                weights = self._pack(backward)
+                if not self._open:
+                    self._packed = (weights, weights if backward else None)
+        return weights
 
     @property
     def parameters(self) -> Mapping[str, Array]:
@@ -179,22 +168,20 @@ class Parametrised:
         """
         with self._lock:
             self._open += 1
-            self._packed = None
-            handles = {name: _handle(array) for name, array in self._arrays.items()}
-        views = {
-            name: handle.reshape(self._arrays[name].shape)
-            for name, handle in handles.items()
-        }
+            self._packed = _NOT_PACKED
+            views = {
+                name: _core.writable_view(array) for name, array in self._arrays.items()
+            }
         given = _InPlace(views)
         try:
             yield given
         finally:
             with self._lock:
                 self._open -= 1
-                self._packed = None
+                self._packed = _NOT_PACKED
                 for name in views:
-                    views[name].flags.writeable = False
-                    if _is_kept(handles, views, name):
+                    views[name].setflags(write=False)
+                    if _references(views, name) > _ALONE:
                         self._kept.add(name)
                 while self._kept and not self._open:
                     name = self._kept.pop()
@@ -267,8 +254,7 @@ class Parametrised:
             array = real_array(name, value)
             expected = self._arrays[name].shape
             if array.shape != expected:
-                wanted = describe([("", n) for n in expected])
-                faults.append(f"{name}: expected shape {wanted}, got {array.shape}")
+                faults.append(f"{name}: expected shape {expected}, got {array.shape}")
                 continue
             values[name] = array.astype(self.dtype)
         if faults:
@@ -277,8 +263,8 @@ class Parametrised:
             )
         with self._lock:
             for name, array in values.items():
-                _handle(self._arrays[name])[:] = array.ravel()
-            self._packed = None
+                _core.writable_view(self._arrays[name])[...] = array
+            self._packed = _NOT_PACKED
 
     def __getstate__(self) -> dict[str, Any]:
         derived = ("_lock", "_open", "_kept", "_packed", "_views")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic
 
-import numpy as np
-
 from . import _core
 from ._cache import S
-from ._validation import Array, float_array, shaped_array
+from ._validation import Array, of_shape
 
 if TYPE_CHECKING:
     from ._recurrent import Recurrent
@@ -39,14 +37,10 @@ class Stream(Generic[S]):
     def __init__(self, layer: Recurrent[S], batch_size: int, state: S | None) -> None:
         self._layer = layer
         self.batch_size = batch_size
-        self._weights = layer._weights(False)
-        self._stepper = _core.Stepper(self._weights, batch_size)
-        self._start = self._arrays(state)
-        self._stepper.set_state(*self._start)
-
-    def _arrays(self, state: S | None) -> tuple[Array | None, Array | None]:
-        h, c = self._layer._state_arrays("state", state, "0", self.batch_size, True)
-        return (None if h is None else h.copy(), None if c is None else c.copy())
+        self._stepper = _core.Stepper(layer._weights(False), batch_size)
+        self._advance = self._stepper.step
+        self.state = state
+        self._start = self.state
 
     def step(self, x_t: Array, out: Array | None = None) -> Array:
         """Advance by one step.
@@ -78,41 +72,37 @@ class Stream(Generic[S]):
         True
         """
         layer = self._layer
-        shape = [("N", self.batch_size), ("I", layer.input_size)]
-        x = shaped_array("x_t", x_t, layer.dtype, shape)
-        size = (self.batch_size, layer.hidden_size)
-        if out is None:
-            out = np.empty(size, layer.dtype)
-        else:
-            float_array("out", out, layer.dtype)
-            if out.shape != size:
-                raise ValueError(
-                    f"out: expected shape (N={size[0]}, H={size[1]}), got {out.shape}"
-                )
-            flags = out.flags
+        weights = layer._packed[False] or layer._weights(False)
+        y = self._advance(weights, x_t, out)
+        if y is not None:
+            return y
+        # Here come subclasses of arrays, and what is wrong.
+        N, I, H = self.batch_size, layer.input_size, layer.hidden_size
+        x = of_shape("x_t", x_t, layer.dtype, ("N", "I"), (N, I))
+        to = None
+        if out is not None:
+            to = of_shape("out", out, layer.dtype, ("N", "H"), (N, H))
+            flags = to.flags
             if not (flags.c_contiguous and flags.aligned and flags.writeable):
                 raise ValueError("out: expected a writable C-contiguous array")
-            if np.may_share_memory(x, out):
-                x = x.copy()
-        weights = layer._weights(False)
-        if weights is not self._weights:
-            self._stepper.set_weights(weights)
-            self._weights = weights
-        self._stepper.step(x, out)
-        return out
+        y = self._advance(weights, x, to)
+        assert y is not None
+        return y if out is None else out
 
     @property
     def state(self) -> S:
         """The state now, as a copy; may be set. Like the state of a call."""
-        return self._layer._users_state(*self._stepper.get_state(), True)
+        state: S = self._stepper.get_state()
+        return state
 
     @state.setter
-    def state(self, state: S) -> None:
-        self._stepper.set_state(*self._arrays(state))
+    def state(self, state: S | None) -> None:
+        checked = self._layer._checked_initial(state, self.batch_size)
+        self._stepper.set_state(checked)
 
     def reset(self) -> None:
         """Go back to the state that the stream began with."""
-        self._stepper.set_state(*self._start)
+        self._stepper.set_state(self._start)
 
     def __repr__(self) -> str:
         return f"Stream({self._layer!r}, batch_size={self.batch_size})"

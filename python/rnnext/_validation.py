@@ -13,18 +13,24 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 Array: TypeAlias = NDArray[np.floating[Any]]
-# ("N", 4) prints as N=4, ("", 2) as 2.
-Dimension: TypeAlias = tuple[str, int]
 
 
-def describe(dimensions: Sequence[Dimension]) -> str:
-    """The expected shape in letters and numbers: ``(2, N=4, H=16)``."""
-    words = [f"{letter}={n}" if letter else str(n) for letter, n in dimensions]
+def describe(letters: Sequence[str], shape: Sequence[int]) -> str:
+    """The expected shape in letters and numbers: ``(2, N=4, H=16)``.
+
+    A size whose letter is empty stands alone.
+    """
+    words = [
+        f"{letter}={n}" if letter else str(n)
+        for letter, n in zip(letters, shape, strict=True)
+    ]
     return f"({', '.join(words)}{',' if len(words) == 1 else ''})"
 
 
 def float_array(name: str, value: object, dtype: np.dtype[Any]) -> Array:
     """`value` itself if it is an array of exactly this dtype."""
+    if type(value) is np.ndarray and value.dtype == dtype:
+        return value
     if not isinstance(value, np.ndarray):
         raise TypeError(
             f"{name}: expected an array of dtype {dtype}, got {type(value).__name__};"
@@ -72,22 +78,19 @@ def state_parts(
     return state, None
 
 
-def shaped_array(
-    name: str, value: object, dtype: np.dtype[Any], dimensions: Sequence[Dimension]
+def of_shape(
+    name: str,
+    value: object,
+    dtype: np.dtype[Any],
+    letters: Sequence[str],
+    shape: tuple[int, ...],
 ) -> Array:
-    """`value` as a C-contiguous, aligned array; itself where it is one."""
+    """`value` itself if it is an array of exactly this dtype and shape."""
     array = float_array(name, value, dtype)
-    if array.shape != tuple(n for _, n in dimensions):
-        raise ValueError(
-            f"{name}: expected shape {describe(dimensions)}, got {array.shape}"
-        )
-    return contiguous(array)
-
-
-def contiguous(array: Array) -> Array:
-    if array.flags.c_contiguous and array.flags.aligned:
-        return array
-    return array.copy(order="C")
+    if array.shape != shape:
+        expected = describe(letters, shape)
+        raise ValueError(f"{name}: expected shape {expected}, got {array.shape}")
+    return array
 
 
 def integer(name: str, value: object) -> int:

@@ -2,54 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Generic, cast
+from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from . import _core
 from ._cache import Gradients, S
-from ._parameters import Parametrised
-from ._validation import (
-    Array,
-    Dimension,
-    boolean,
-    contiguous,
-    float_array,
-    float_dtype,
-    generator,
-    positive_integer,
-    shaped_array,
-    state_parts,
-)
+from ._network import Network
+from ._validation import Array, boolean, float_array, generator
 from .layers import checked_nonlinearity
 
-_NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+# Whose cache it is: cell, I, H, bias; dtype.
+Kind: TypeAlias = tuple[tuple[str, int, int, bool], str]
 
 
 class CellCache:
     """What a cell's `forward` keeps for its `backward`."""
 
-    __slots__ = ("_batched", "_bias", "_saved", "_weights")
+    __slots__ = ("_batched", "_kind", "_saved", "_weights")
 
     def __init__(
         self,
-        weights: list[_core.Weights],
-        saved: list[_core.Saved],
+        weights: _core.Stack,
+        saved: Sequence[_core.Saved],
         batched: bool,
-        bias: bool,
+        kind: Kind,
     ) -> None:
         self._weights = weights
-        self._bias = bias
         self._saved = saved
         self._batched = batched
+        self._kind = kind
 
 
-class Cell(Parametrised, Generic[S]):
+class Cell(Network[S]):
     """One step of one layer; subclasses say which cell."""
-
-    _gates: ClassVar[int]
-    _has_c: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -60,76 +48,28 @@ class Cell(Parametrised, Generic[S]):
         dtype: DTypeLike,
         rng: object,
     ) -> None:
-        self.input_size = positive_integer("input_size", input_size)
-        self.hidden_size = positive_integer("hidden_size", hidden_size)
-        self.bias = boolean("bias", bias)
-        self._cell = cell
-        rows = self._gates * self.hidden_size
-        columns = ((self.input_size,), (self.hidden_size,), (), ())
-        shapes = {
-            name: (rows, *rest) for name, rest in zip(_NAMES, columns, strict=True)
-        }
-        if not self.bias:
-            del shapes["bias_ih"], shapes["bias_hh"]
         super().__init__(
-            shapes, self.hidden_size**-0.5, float_dtype(dtype), generator("rng", rng)
+            cell, input_size, hidden_size, bias, ("",), 1, dtype, generator("rng", rng)
         )
+        kind = (cell, self.input_size, self.hidden_size, self.bias)
+        self._kind: Kind = (kind, str(self.dtype))
 
-    def _pack(self, backward: bool) -> list[_core.Weights]:
-        arrays = [self._arrays.get(name) for name in _NAMES]
-        w_ih, w_hh, b_ih, b_hh = arrays
-        assert w_ih is not None
-        assert w_hh is not None
-        return [_core.Weights(self._cell, w_ih, w_hh, b_ih, b_hh, backward)]
-
-    def _input(self, x: object) -> tuple[Array, bool]:
+    def _checked(self, x: object, state: object) -> tuple[Array, _core.StateInput]:
         array = float_array("x", x, self.dtype)
         if array.ndim not in (1, 2) or array.shape[-1] != self.input_size:
             raise ValueError(
                 f"x: expected shape (N, I={self.input_size}), or "
                 f"(I={self.input_size},) unbatched, got {array.shape}"
             )
-        return contiguous(array).reshape(1, -1, self.input_size), array.ndim == 2
+        return array, self._checked_step("state", state, ("h", "c"), array.shape[:-1])
 
-    def _state_arrays(
-        self,
-        name: str,
-        state: object,
-        labels: tuple[str, str],
-        batch: int,
-        batched: bool,
-    ) -> list[Array | None]:
-        """h and c as (1, N, H), None where there is none."""
-        if state is None:
-            return [None, None]
-        parts = state_parts(name, state, labels, self._has_c)
-        shape: list[Dimension] = [("H", self.hidden_size)]
-        if batched:
-            shape.insert(0, ("N", batch))
-        return [
-            None
-            if part is None
-            else shaped_array(label, part, self.dtype, shape).reshape(
-                1, batch, self.hidden_size
-            )
-            for label, part in zip(labels, parts, strict=True)
-        ]
-
-    def _users_state(self, h: Array, c: Array | None, batched: bool) -> S:
-        parts = [
-            part[0] if batched else part[0, 0] for part in (h, c) if part is not None
-        ]
-        return cast(S, tuple(parts) if self._has_c else parts[0])
-
-    def _run(self, x: Array, state: S | None, training: bool) -> tuple[S, CellCache]:
-        step, batched = self._input(x)
-        if training and np.may_share_memory(step, x):
-            step = step.copy()
-        h, c = self._state_arrays("state", state, ("h", "c"), step.shape[1], batched)
-        weights = self._weights(training)
-        _, h_n, c_n, saved = _core.forward(weights, 1, step, h, c, None, training)
-        cache = CellCache(weights, saved or [], batched, self.bias)
-        return self._users_state(h_n, c_n, batched), cache
+    def _checked_step(
+        self, name: str, state: object, labels: tuple[str, str], batch: tuple[int, ...]
+    ) -> _core.StateInput:
+        """batch=(): unbatched."""
+        letters = ("N", "H") if batch else ("H",)
+        shape = (*batch, self.hidden_size)
+        return self._checked_state(name, state, labels, letters, shape)
 
     def __call__(self, x: Array, state: S | None = None) -> S:
         """One step.
@@ -158,7 +98,14 @@ class Cell(Parametrised, Generic[S]):
         >>> h.shape
         (2, 4)
         """
-        return self._run(x, state, False)[0]
+        weights = self._weights(False)
+        found = _core.forward(weights, x, state, None, True, False)
+        if found is None:
+            checked, before = self._checked(x, state)
+            found = _core.forward(weights, checked, before, None, True, False)
+            assert found is not None
+        after: S = found[1]
+        return after
 
     def forward(self, x: Array, state: S | None = None) -> tuple[S, CellCache]:
         """One step, and what `backward` needs.
@@ -187,7 +134,14 @@ class Cell(Parametrised, Generic[S]):
         >>> h.shape
         (4,)
         """
-        return self._run(x, state, True)
+        weights = self._weights(True)
+        found = _core.forward(weights, x, state, None, True, True)
+        if found is None:
+            checked, before = self._checked(x, state)
+            found = _core.forward(weights, checked, before, None, True, True)
+            assert found is not None
+        _, after, saved = found
+        return after, CellCache(weights, saved, x.ndim == 2, self._kind)
 
     def backward(self, cache: CellCache, dstate: S) -> Gradients[S]:
         """Gradients of a loss, from those with respect to the state after the step.
@@ -221,34 +175,35 @@ class Cell(Parametrised, Generic[S]):
             raise TypeError(
                 f"cache: expected what forward returned, got {type(cache).__name__}"
             )
-        weights, x = cache._weights[0], cache._saved[0][0]
-        ours = (self._cell, self.input_size, self.hidden_size, self.bias)
-        sizes = (weights.input_size, weights.hidden_size)
-        theirs = (weights.cell, *sizes, cache._bias)
-        if ours != theirs or x.dtype != self.dtype:
+        if cache._kind != self._kind:
+            (ours, dtype), (theirs, their_dtype) = self._kind, cache._kind
             raise ValueError(
                 f"cache: expected one of this cell, (cell, I, H, bias) = {ours} in "
-                f"{self.dtype}, got {theirs} in {x.dtype}"
+                f"{dtype}, got {theirs} in {their_dtype}"
             )
-        batched = cache._batched
-        dh, dc = self._state_arrays("dstate", dstate, ("dh", "dc"), x.shape[1], batched)
-        dx, dh_0, dc_0, gradients = _core.backward(
-            cache._weights, 1, cache._saved, None, dh, dc, None, None, True
-        )
-        assert dx is not None
-        return Gradients(
-            dx[0] if batched else dx[0, 0],
-            self._users_state(dh_0, dc_0, batched),
-            dict(zip(self._arrays, gradients[0], strict=False)),
-        )
+        found = self._gradients(cache, dstate)
+        if found is None:
+            batch = cache._saved[0][0].shape[:-1]
+            checked = self._checked_step("dstate", dstate, ("dh", "dc"), batch)
+            found = self._gradients(cache, checked)
+            assert found is not None
+        dx, before, gradients = found
+        return Gradients(dx, before, self._named(gradients))
 
-    def _differences(self) -> list[str]:
-        words: list[Any] = [] if self.bias else ["bias=False"]
-        return words + ([] if self.dtype == np.float32 else [f"dtype={self.dtype}"])
-
-    def __repr__(self) -> str:
-        words = [str(self.input_size), str(self.hidden_size), *self._differences()]
-        return f"{type(self).__name__}({', '.join(words)})"
+    def _gradients(
+        self, cache: CellCache, dstate: object
+    ) -> _core.NetworkGradients | None:
+        return _core.backward(
+            cache._weights,
+            cache._saved,
+            None,
+            dstate,
+            None,
+            None,
+            True,
+            cache._batched,
+            True,
+        )
 
 
 class RNNCell(Cell[Array]):
@@ -282,6 +237,7 @@ class RNNCell(Cell[Array]):
     """
 
     _gates = 1
+    _defaults = {"nonlinearity": "tanh"} | Cell._defaults
 
     def __init__(
         self,
@@ -297,10 +253,6 @@ class RNNCell(Cell[Array]):
         super().__init__(
             f"rnn_{nonlinearity}", input_size, hidden_size, bias, dtype, rng
         )
-
-    def _differences(self) -> list[str]:
-        words = [] if self.nonlinearity == "tanh" else ["nonlinearity='relu'"]
-        return words + super()._differences()
 
 
 class LSTMCell(Cell[tuple[Array, Array]]):
@@ -380,6 +332,7 @@ class GRUCell(Cell[Array]):
     """
 
     _gates = 3
+    _defaults = Cell._defaults | {"reset_after": True}
 
     def __init__(
         self,
@@ -400,7 +353,3 @@ class GRUCell(Cell[Array]):
             dtype,
             rng,
         )
-
-    def _differences(self) -> list[str]:
-        words = super()._differences()
-        return words if self.reset_after else [*words, "reset_after=False"]

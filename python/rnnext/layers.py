@@ -56,6 +56,7 @@ class RNN(Recurrent[Array]):
     """
 
     _gates = 1
+    _defaults = {"nonlinearity": "tanh"} | Recurrent._defaults
 
     def __init__(
         self,
@@ -84,10 +85,6 @@ class RNN(Recurrent[Array]):
             dtype,
             rng,
         )
-
-    def _differences(self) -> list[str]:
-        words = [] if self.nonlinearity == "tanh" else ["nonlinearity='relu'"]
-        return words + super()._differences()
 
 
 class LSTM(Recurrent[tuple[Array, Array]]):
@@ -233,6 +230,7 @@ class GRU(Recurrent[Array]):
     """
 
     _gates = 3
+    _defaults = Recurrent._defaults | {"reset_after": True}
 
     def __init__(
         self,
@@ -261,10 +259,6 @@ class GRU(Recurrent[Array]):
             dtype,
             rng,
         )
-
-    def _differences(self) -> list[str]:
-        words = super()._differences()
-        return words if self.reset_after else [*words, "reset_after=False"]
 
 
 def checked_nonlinearity(value: object) -> str:

@@ -196,29 +196,29 @@ def _cells(
 def _backward(runs: list[Run], incoming: _Incoming) -> dict[str, Array]:
     """The gradients by quantity, feature-first, of runs that follow each other."""
     dtype = runs[0].dtype
-    dh: Array | None = None
+    has_c = runs[0].notation.cell == "lstm"
     dc = None if incoming.dc is None else time_major(incoming.dc, dtype)[None]
+    dstate: Any = (None, dc) if has_c else None
     dx: list[Array] = []
     totals: dict[str, Array] = {}
     stop = incoming.steps
     for run in reversed(runs):
         start = stop - run.steps
         d, gradients = incoming.of(run, start)
-        dx_run, dh, dc, ((dw_ih, dw_hh, db, _),) = _core.backward(
-            [run.weights], 1, [run.saved], d, dh, dc, None, None, True
+        found = _core.backward(
+            run.weights, [run.saved], d, dstate, None, None, False, True, True
         )
-        assert dx_run is not None  # need_x=True
+        assert found is not None
+        dx_run, dstate, (dw_ih, dw_hh, db, _) = found
         dx.insert(0, dx_run)
         gradients.update(from_core(run.notation, dw_ih, dw_hh, db))
         for name in totals:
             gradients[name] = totals[name] + gradients[name]
         totals = gradients
         stop = start
-    assert dh is not None
     totals["x"] = (dx[0] if len(dx) == 1 else np.concatenate(dx)).T
-    totals["h"] = dh[0].T
-    if dc is not None:
-        totals["c"] = dc[0].T
+    for name, part in zip("hc", dstate if has_c else [dstate], strict=False):
+        totals[name] = part[0].T
     return totals
 
 

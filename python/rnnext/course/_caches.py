@@ -37,7 +37,7 @@ class Run(NamedTuple):
 
     notation: Notation
     parameters: Parameters  # the very object that came in
-    weights: _core.Weights
+    weights: _core.Stack
     w_y: Array
     saved: Saved
 
@@ -132,11 +132,10 @@ def cell_cache(run: Run, t: int) -> CellCache:
     return cache
 
 
-def pack(notation: Notation, core: CoreWeights) -> _core.Weights:
+def pack(notation: Notation, core: CoreWeights) -> _core.Stack:
     """Weights that can go both ways."""
-    return _core.Weights(
-        notation.cell, core.w_ih, core.w_hh, core.bias, None, backward=True
-    )
+    arrays = (core.w_ih, core.w_hh, core.bias, None)
+    return _core.Stack(notation.cell, [arrays], directions=1, backward=True)
 
 
 def runs_of(

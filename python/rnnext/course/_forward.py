@@ -49,8 +49,10 @@ def forward(
     x_core = inputs.T.astype(dtype, order="C")
     h_0 = time_major(states[0], dtype)[None]
     c_0 = None if c0 is None else time_major(states[1], dtype)[None]
-    h, _, _, saved = _core.forward([weights], 1, x_core, h_0, c_0, None, True)
-    assert saved is not None  # training=True
+    state = (h_0, c_0) if notation.cell == "lstm" else h_0
+    found = _core.forward(weights, x_core, state, None, False, True)
+    assert found is not None
+    h, _, saved = found
     steps = len(h)
     y = _core.softmax(_core.linear(h.reshape(steps * m, n_a), core.w_y, core.b_y))
     run = Run(notation, parameters, weights, core.w_y, saved[0])

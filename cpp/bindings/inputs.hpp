@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The arrays that users hand over: read as they are where that can be, else copied,
+// else left to Python, which knows how to say what is wrong.
+#pragma once
+
+#include "arrays.hpp"
+
+namespace rnnext {
+
+// Of exactly NumPy's own type: what a subclass means by its numbers is its own affair.
+template <class T> const Array* find(const py::handle& object, const Shape& shape) {
+    const bool exact =
+        Py_TYPE(object.ptr()) == py::detail::npy_api::get().PyArray_Type_;
+    const Array* const array = exact ? py::detail::array_proxy(object.ptr()) : nullptr;
+    return array && has_dtype<T>(*array) && has_shape(*array, shape) ? array : nullptr;
+}
+
+// An array that is read; in memory of its own where it has to be.
+template <class T> class Input {
+  public:
+    // False where it is none of this dtype and shape.
+    bool read(const py::object& object, const Shape& shape, bool copy = false) {
+        const Array* array = find<T>(object, shape);
+        if (!array) return false;
+        held_ = object;
+        if (copy || !is_plain<T>(*array)) {
+            constexpr int c_order = 0;
+            PyObject* const made =
+                py::detail::npy_api::get().PyArray_NewCopy_(object.ptr(), c_order);
+            if (!made) throw py::error_already_set();
+            held_ = py::reinterpret_steal<py::object>(made);
+            array = py::detail::array_proxy(made);
+        }
+        data_ = reinterpret_cast<const T*>(array->data);
+        return true;
+    }
+    bool read_optional(const py::object& object, const Shape& shape) {
+        return object.is_none() || read(object, shape);
+    }
+
+    const T* data() const { return data_; }  // null: None
+    const py::object& array() const { return held_; }
+
+  private:
+    py::object held_;
+    const T* data_ = nullptr;
+};
+
+// h, or a tuple (h, c), or gradients of them; any part may be None.
+template <class T> struct StateInput {
+    Input<T> h, c;
+
+    bool read(const py::object& state, bool has_c, const Shape& shape) {
+        if (state.is_none()) return true;
+        if (!has_c) return h.read(state, shape);
+        if (!PyTuple_CheckExact(state.ptr()) || PyTuple_GET_SIZE(state.ptr()) != 2)
+            return false;
+        const auto part = [&](int i) {
+            return py::reinterpret_borrow<py::object>(PyTuple_GET_ITEM(state.ptr(), i));
+        };
+        return h.read_optional(part(0), shape) && c.read_optional(part(1), shape);
+    }
+};
+
+// A new state in that form.
+template <class T>
+py::object empty_state(bool has_c, const Shape& shape, T*& h, T*& c) {
+    py::object first = empty<T>(shape, h);
+    if (!has_c) return first;
+    return py::make_tuple(first, empty<T>(shape, c));
+}
+
+}  // namespace rnnext
