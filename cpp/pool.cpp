@@ -29,16 +29,30 @@ void pause() {
 #endif
 }
 
+double seconds() {
+    using clock = std::chrono::steady_clock;
+    return std::chrono::duration<double>(clock::now().time_since_epoch()).count();
+}
+
 // Spins, then gives the CPU away between looks, then leaves it: only an idle CPU takes
-// over the work of a busy one, which may be what this waits for.
-template <class Done> void spin_until(Done done) {
+// over the work of a busy one, which may be what this waits for. Returns the seconds
+// after the spin.
+template <class Done> double spin_until(Done done) {
+    for (int i = 0; i < 4000; ++i) {
+        if (done()) return 0;
+        pause();
+    }
     constexpr timespec moment{0, 20000};
+    const double start = seconds();
     for (int i = 0; !done(); ++i) {
-        if (i < 4000) pause();
-        else if (i < 4050) sched_yield();
+        if (i < 50) sched_yield();
         else nanosleep(&moment, nullptr);
     }
+    return seconds() - start;
 }
+
+// Seconds. Less waiting may be that of a worker waking up.
+constexpr double late_enough = 5e-4, shortest_pause = 2e-3, longest_pause = 0.1;
 
 class Pool {
   public:
@@ -63,6 +77,10 @@ class Pool {
     std::atomic<int> unfinished_{0};
     int workers_ = 0;
     std::vector<Arrivals> lines_;  // of the job's threads
+
+    // After a job that mostly waited for a CPU that others keep busy, jobs run on one
+    // thread for a while, each time for longer.
+    double serial_until_ = 0, pause_ = 0;
 };
 
 void Pool::work(int worker, std::uint64_t seen) {
@@ -104,7 +122,8 @@ void Pool::grow(int workers) {
 
 void Pool::run(int threads, const std::function<void(const Team&)>& job) {
     std::unique_lock<std::mutex> lock(running_, std::try_to_lock);
-    if (threads > 1 && lock.owns_lock()) {
+    const double start = seconds();
+    if (threads > 1 && lock.owns_lock() && start >= serial_until_) {
         grow(threads - 1);
         threads = std::min(threads, workers_ + 1);
     } else {
@@ -123,7 +142,15 @@ void Pool::run(int threads, const std::function<void(const Team&)>& job) {
         wake_.notify_all();
     }
     job(Team{0, threads, barrier});
-    spin_until([&] { return unfinished_ == 0; });
+    const double late =
+        barrier.seconds_late() + spin_until([&] { return unfinished_ == 0; });
+    const double end = seconds();
+    if (late > 0.6 * (end - start) && late > late_enough) {
+        pause_ = std::clamp(2 * pause_, shortest_pause, longest_pause);
+        serial_until_ = end + pause_;
+    } else {
+        pause_ = 0;
+    }
 }
 
 // Never destroyed: workers may outlive static destructors. A forked child has none of
@@ -156,11 +183,6 @@ int cgroup_cpus() {
 
 std::atomic<int> num_threads{0};
 
-double seconds() {
-    using clock = std::chrono::steady_clock;
-    return std::chrono::duration<double>(clock::now().time_since_epoch()).count();
-}
-
 }  // namespace
 
 int usable_cpus() {
@@ -188,10 +210,12 @@ void Barrier::wait(int thread) noexcept {
     const unsigned meeting = mine.load(std::memory_order_relaxed) + 1;
     mine.store(meeting, std::memory_order_release);
     // Another thread is at most one meeting ahead.
-    for (int i = 0; i < threads_; ++i)
-        spin_until([&] {
+    for (int i = 0; i < threads_; ++i) {
+        const double late = spin_until([&] {
             return int(lines_[i].count.load(std::memory_order_acquire) - meeting) >= 0;
         });
+        if (thread == 0) late_ += late;
+    }
 }
 
 Range Team::share(index n, index grain) const {

@@ -31,10 +31,13 @@ class Barrier {
     // One line per thread; null for a thread alone.
     Barrier(int threads, Arrivals* lines);
     void wait(int thread) noexcept;
+    // What thread 0 has waited beyond a short spin.
+    double seconds_late() const { return late_; }
 
   private:
     const int threads_;
     Arrivals* const lines_;
+    double late_ = 0;
 };
 
 // One thread's view of the job that it shares.

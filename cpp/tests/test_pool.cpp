@@ -60,6 +60,32 @@ TEST_CASE("what was written before a meeting is seen after it") {
     CHECK(wrong == 0);
 }
 
+TEST_CASE("a pool that mostly waits leaves the other threads alone for a while") {
+    const auto team_size = [] {
+        int threads = 0;
+        run_parallel(2, [&](const Team& team) {
+            if (team.thread == 0) threads = team.threads;
+        });
+        return threads;
+    };
+    bool rested = false;
+    for (int i = 0; i < 20 && !rested; ++i) {
+        run_parallel(2, [](const Team& team) {
+            if (team.thread == 1)
+                std::this_thread::sleep_for(std::chrono::milliseconds(5));
+            team.wait();
+        });
+        rested = team_size() == 1;
+    }
+    CHECK(rested);
+    bool back = false;
+    for (int i = 0; i < 20 && !back; ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(150));
+        back = team_size() == 2;
+    }
+    CHECK(back);
+}
+
 TEST_CASE("shares cover the whole in order") {
     Barrier barrier(5, nullptr);
     for (const index n : {0, 1, 4, 5, 17, 100})
