@@ -86,12 +86,40 @@ template <class T> RNNEXT_INLINE void copy_tail(T* to, const T* from, index coun
     if (count & 1) __builtin_memcpy(to, from, sizeof(T));
 }
 
-// The first `count` elements (0 < count); the rest read as zero. All if count >= lanes.
-template <class T> RNNEXT_INLINE Vec<T> load_partial(const T* p, index count) {
-    if (count >= lanes<T>) return load(p);
+// The first `count` elements, 0 < count < lanes; the rest read as zero. Without masks
+// the elements meet in memory, where a load wider than the stores before it has to
+// wait.
+#if defined(__AVX512F__)
+RNNEXT_INLINE vf load_first(const float* p, index count) {
+    return _mm512_maskz_loadu_ps(__mmask16((1 << count) - 1), p);
+}
+RNNEXT_INLINE vd load_first(const double* p, index count) {
+    return _mm512_maskz_loadu_pd(__mmask8((1 << count) - 1), p);
+}
+#elif defined(__AVX2__)
+constexpr int32_t mask_words[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+RNNEXT_INLINE __m256i mask_of_first(index words) {
+    __m256i mask;
+    __builtin_memcpy(&mask, mask_words + 8 - words, sizeof mask);
+    return mask;
+}
+RNNEXT_INLINE vf load_first(const float* p, index count) {
+    return _mm256_maskload_ps(p, mask_of_first(count));
+}
+RNNEXT_INLINE vd load_first(const double* p, index count) {
+    return _mm256_maskload_pd(p, mask_of_first(2 * count));
+}
+#else
+template <class T> RNNEXT_INLINE Vec<T> load_first(const T* p, index count) {
     T buffer[lanes<T>] = {};
     copy_tail(buffer, p, count);
     return load(buffer);
+}
+#endif
+
+// The first `count` elements (0 < count); the rest read as zero. All if count >= lanes.
+template <class T> RNNEXT_INLINE Vec<T> load_partial(const T* p, index count) {
+    return count >= lanes<T> ? load(p) : load_first(p, count);
 }
 
 template <class T> RNNEXT_INLINE void store_partial(T* p, Vec<T> v, index count) {
