@@ -191,7 +191,8 @@ void run_parallel(int threads, const std::function<void(const Team&)>& job) {
     the_pool().run(threads, job);
 }
 
-Stop::Stop(Interrupt interrupt) : interrupt_(interrupt), last_(seconds()) {}
+Stop::Stop(Interrupt interrupt)
+    : interrupt_(interrupt), last_(interrupt.pending ? seconds() : 0) {}
 
 bool Stop::now(const Team& team) noexcept {
     if (team.thread == 0 && interrupt_.pending) {
@@ -210,6 +211,7 @@ bool Stop::now(const Team& team) noexcept {
 
 void in_pieces(index n, index piece, Interrupt interrupt,
                const std::function<void(Range)>& f) {
+    if (0 < n && n <= piece) return f({0, n});
     Barrier alone(1);
     const Team team{0, 1, alone};
     Stop stop(interrupt);

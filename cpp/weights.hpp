@@ -50,23 +50,23 @@ template <class T> class Weights {
         }
     }
 
-    const T* bias() const { return bias_.get(); }  // one row
-    const Packed<T>& x() const { return x_.panels; }
-    const Packed<T>& h(int product) const { return h_[product].panels; }
+    const T* bias() const { return bias_; }  // one row
+    const Packed<T>& x() const { return x_; }
+    const Packed<T>& h(int product) const { return h_[product]; }
     // For backward: rows are columns of pre-activations (all H units of the first, then
     // of the next), columns are inputs or units of h.
-    const Packed<T>& x_transposed() const { return x_transposed_.panels; }
-    const Packed<T>& h_transposed(int product) const {
-        return h_transposed_[product].panels;
-    }
+    const Packed<T>& x_transposed() const { return x_transposed_; }
+    const Packed<T>& h_transposed(int product) const { return h_transposed_[product]; }
 
   private:
-    PackedMatrix<T> pack_columns(Columns columns, const T* w, index k) const;
-    PackedMatrix<T> pack_transposed(Columns columns, const T* w, index units) const;
+    // To `free`, which moves on to the next cache line.
+    Packed<T> pack_columns(Columns columns, const T* w, index k, T*& free) const;
+    Packed<T> pack_transposed(Columns columns, const T* w, index units, T*& free) const;
     void add_bias(Columns columns, const T* b);
 
-    AlignedBuffer<T> bias_;
-    PackedMatrix<T> x_, h_[2], x_transposed_, h_transposed_[2];
+    AlignedBuffer<T> memory_;  // of all that follows
+    T* bias_;
+    Packed<T> x_{}, h_[2]{}, x_transposed_{}, h_transposed_[2]{};
 };
 
 }  // namespace rnnext
