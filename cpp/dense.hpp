@@ -23,4 +23,9 @@ void matmul_tn(const T* a, index K, index M, const T* b, index O, T* y,
 template <class T>
 void softmax(const T* x, index M, index O, T* y, Interrupt interrupt);
 
+// Both: y [M, O] = softmax of the rows of x w^T + b.
+template <class T>
+void predict(const T* x, index M, index K, const T* w, index O, const T* b, T* y,
+             Interrupt interrupt);
+
 }  // namespace rnnext

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <initializer_list>
 #include <memory>
 #include <new>
@@ -37,20 +38,24 @@ template <class T> constexpr index row_stride(index n) {
     return ((n + line - 1) / line | 1) * line;
 }
 
+// The block that was allocated is noted in front of what is aligned within it.
 struct AlignedDelete {
-    void operator()(void* p) const {
-        ::operator delete(p, std::align_val_t(alignment));
-    }
+    void operator()(void* p) const { ::operator delete(static_cast<void**>(p)[-1]); }
 };
 
-// `size` uninitialised elements at a 64-byte boundary.
+// `size` uninitialised elements at a 64-byte boundary, and a line that may be read
+// after them. By hand: to ask the allocator for it takes longer than to pack a small
+// layer.
 template <class T> using AlignedBuffer = std::unique_ptr<T[], AlignedDelete>;
 
 template <class T> AlignedBuffer<T> aligned_buffer(index size) {
     static_assert(std::is_trivial_v<T>);
     const std::size_t bytes = std::size_t(round_up(size * index(sizeof(T)), alignment));
-    return AlignedBuffer<T>(static_cast<T*>(
-        ::operator new(bytes + alignment, std::align_val_t(alignment))));
+    char* const block = static_cast<char*>(::operator new(bytes + 3 * alignment));
+    char* const p =
+        block + 2 * alignment - reinterpret_cast<std::uintptr_t>(block) % alignment;
+    reinterpret_cast<void**>(p)[-1] = block;
+    return AlignedBuffer<T>(reinterpret_cast<T*>(p));
 }
 
 // Uninitialised memory for the length of a call, 64-byte aligned; calls may nest. A

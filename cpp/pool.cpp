@@ -248,6 +248,7 @@ bool Stop::now(const Team& team) noexcept {
 
 void in_pieces(index n, index piece, Interrupt interrupt,
                const std::function<void(Range)>& f) {
+    if (0 < n && n <= piece) return f({0, n});
     Barrier alone(1, nullptr);
     const Team team{0, 1, alone};
     Stop stop(interrupt);

@@ -14,12 +14,16 @@ index packed_size(const Kernels<T>& kernels, index k, index units, int panels) {
 
 namespace {
 
-template <class T>
-PackedMatrix<T> packed_matrix(const Kernels<T>& kernels, index k, index units,
-                              int panels) {
-    PackedMatrix<T> m{aligned_buffer<T>(packed_size(kernels, k, units, panels)), {}};
-    m.panels = {m.memory.get(), k, units, panels};
-    return m;
+// Elements that fill the cache lines of `size`.
+template <class T> index whole_lines(index size) {
+    return round_up(size, index(alignment / sizeof(T)));
+}
+
+// Room for `size` elements from `free`, which moves on to the next cache line.
+template <class T> T* take(index size, T*& free) {
+    T* const taken = free;
+    free += whole_lines<T>(size);
+    return taken;
 }
 
 // Bytes read that make a thread worth waking.
@@ -32,7 +36,8 @@ int threads_for_packing(index bytes) {
 template <class T>
 PackedMatrix<T> pack_matrix(const Kernels<T>& kernels, index k, index units,
                             const T* src, index k_stride, index unit_stride) {
-    PackedMatrix<T> m = packed_matrix(kernels, k, units, 1);
+    PackedMatrix<T> m{aligned_buffer<T>(packed_size(kernels, k, units, 1)), {}};
+    m.panels = {m.memory.get(), k, units, 1};
     kernels.pack(m.memory.get(), k, units, 1, 0, 0, k, src, k_stride, unit_stride);
     return m;
 }
@@ -42,60 +47,65 @@ Weights<T>::Weights(CellKind kind_, index input_size_, index hidden_size_,
                     const T* w_ih, const T* w_hh, const T* b_ih, const T* b_hh,
                     bool backward)
     : kernels(rnnext::kernels<T>()), kind(kind_), traits(cell_traits[int(kind_)]),
-      input_size(input_size_), hidden_size(hidden_size_), has_backward(backward),
-      bias_(aligned_buffer<T>(elements<T>({padded_units(), traits.columns}))) {
-    std::fill_n(bias_.get(), row_size(), T(0));
-    const auto both = [&](Columns fed, index k, PackedMatrix<T>& m,
-                          PackedMatrix<T>& transposed) {
-        m = packed_matrix(kernels, k, hidden_size, fed.count);
-        if (backward)
-            transposed =
-                packed_matrix(kernels, elements<T>({fed.count, hidden_size}), k, 1);
-    };
+      input_size(input_size_), hidden_size(hidden_size_), has_backward(backward) {
+    const index row = elements<T>({padded_units(), traits.columns});
+    memory_ = aligned_buffer<T>(whole_lines<T>(row) + size_of(traits.x, input_size) +
+                                size_of(traits.h[0], hidden_size) +
+                                size_of(traits.h[1], hidden_size));
+    T* free = memory_.get();
+    bias_ = take(row, free);
+    std::fill_n(bias_, row, T(0));
     add_bias(traits.x, b_ih);
-    both(traits.x, input_size, x_, x_transposed_);
+    x_ = place(traits.x, input_size, free);
     for (int i = 0; i < 2 && traits.h[i].count > 0; ++i) {
         add_bias(traits.h[i], b_hh);
-        both(traits.h[i], hidden_size, h_[i], h_transposed_[i]);
+        h_[i] = place(traits.h[i], hidden_size, free);
     }
-
     const index size = traits.gates * hidden_size * (input_size + hidden_size);
     run_parallel(threads_for_packing(size * index(sizeof(T))), [&](const Team& team) {
-        const auto pack = [&](Columns fed, const T* w, PackedMatrix<T>& m,
-                              PackedMatrix<T>& transposed) {
-            pack_columns(team, fed, w, m);
-            if (backward) pack_transposed(team, fed, w, transposed);
-        };
-        pack(traits.x, w_ih, x_, x_transposed_);
+        pack(team, traits.x, w_ih, x_);
         for (int i = 0; i < 2 && traits.h[i].count > 0; ++i)
-            pack(traits.h[i], w_hh, h_[i], h_transposed_[i]);
+            pack(team, traits.h[i], w_hh, h_[i]);
     });
 }
 
-template <class T>
-void Weights<T>::pack_columns(const Team& team, Columns columns, const T* w,
-                              PackedMatrix<T>& m) const {
-    const index k = m.panels.k;
-    const Range mine = team.share(hidden_size, block_units());
-    if (mine.begin == mine.end) return;
-    for (int p = 0; p < columns.count; ++p) {
-        const index row = traits.gate_of[columns.first + p] * hidden_size + mine.begin;
-        kernels.pack(m.memory.get() + mine.begin * k * columns.count, k,
-                     mine.end - mine.begin, columns.count, p, 0, k, w + row * k, 1, k);
-    }
+template <class T> index Weights<T>::size_of(Columns fed, index k) const {
+    if (fed.count == 0) return 0;
+    index size = whole_lines<T>(packed_size(kernels, k, hidden_size, fed.count));
+    if (has_backward)
+        size += whole_lines<T>(packed_size(kernels, fed.count * hidden_size, k, 1));
+    return size;
 }
 
 template <class T>
-void Weights<T>::pack_transposed(const Team& team, Columns columns, const T* w,
-                                 PackedMatrix<T>& m) const {
-    const index units = m.panels.units, k = m.panels.k;
-    const Range mine = team.share(units, block_units());
-    if (mine.begin == mine.end) return;
-    for (int p = 0; p < columns.count; ++p) {
-        const index row = traits.gate_of[columns.first + p] * hidden_size;
-        kernels.pack(m.memory.get() + mine.begin * k, k, mine.end - mine.begin, 1, 0,
-                     p * hidden_size, hidden_size, w + row * units + mine.begin, units,
-                     1);
+typename Weights<T>::Both Weights<T>::place(Columns fed, index k, T*& free) const {
+    Both m;
+    T* const panels = take(packed_size(kernels, k, hidden_size, fed.count), free);
+    m.panels = {panels, k, hidden_size, fed.count};
+    if (!has_backward) return m;
+    const index columns = fed.count * hidden_size;
+    m.transposed = {take(packed_size(kernels, columns, k, 1), free), columns, k, 1};
+    return m;
+}
+
+template <class T>
+void Weights<T>::pack(const Team& team, Columns fed, const T* w, const Both& m) const {
+    const index k = m.panels.k, H = hidden_size;
+    // A thread's share begins with a block.
+    const auto part = [&](const Packed<T>& all, Range mine) {
+        return const_cast<T*>(all.data) + mine.begin * all.k * all.panels;
+    };
+    const Range units = team.share(H, block_units()),
+                inputs = team.share(k, block_units());
+    for (int p = 0; p < fed.count; ++p) {
+        const T* const rows = w + traits.gate_of[fed.first + p] * H * k;
+        if (units.begin < units.end)
+            kernels.pack(part(m.panels, units), k, units.end - units.begin, fed.count,
+                         p, 0, k, rows + units.begin * k, 1, k);
+        if (has_backward && inputs.begin < inputs.end)
+            kernels.pack(part(m.transposed, inputs), m.transposed.k,
+                         inputs.end - inputs.begin, 1, 0, p * H, H, rows + inputs.begin,
+                         k, 1);
     }
 }
 
@@ -106,7 +116,7 @@ template <class T> void Weights<T>::add_bias(Columns columns, const T* b) {
         index left = hidden_size;
         for_column({0, blocks()}, p, [&](index offset, index width) {
             for (index j = 0; j < std::min(width, left); ++j)
-                bias_[std::size_t(offset + j)] += *from++;
+                bias_[offset + j] += *from++;
             left -= width;
         });
     }

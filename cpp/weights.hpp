@@ -54,26 +54,28 @@ template <class T> class Weights {
         }
     }
 
-    const T* bias() const { return bias_.get(); }  // one row
+    const T* bias() const { return bias_; }  // one row
     const Packed<T>& x() const { return x_.panels; }
     const Packed<T>& h(int product) const { return h_[product].panels; }
     // For backward: rows are columns of pre-activations (all H units of the first, then
     // of the next), columns are inputs or units of h.
-    const Packed<T>& x_transposed() const { return x_transposed_.panels; }
-    const Packed<T>& h_transposed(int product) const {
-        return h_transposed_[product].panels;
-    }
+    const Packed<T>& x_transposed() const { return x_.transposed; }
+    const Packed<T>& h_transposed(int product) const { return h_[product].transposed; }
 
   private:
-    // A thread's share of packing the rows of w that feed `columns`.
-    void pack_columns(const Team& team, Columns columns, const T* w,
-                      PackedMatrix<T>& m) const;
-    void pack_transposed(const Team& team, Columns columns, const T* w,
-                         PackedMatrix<T>& m) const;
+    struct Both {
+        Packed<T> panels{}, transposed{};
+    };
+    // Of the two matrices of the columns that `k` inputs feed: elements, place in
+    // memory, and a thread's share of packing them.
+    index size_of(Columns fed, index k) const;
+    Both place(Columns fed, index k, T*& free) const;
+    void pack(const Team& team, Columns fed, const T* w, const Both& m) const;
     void add_bias(Columns columns, const T* b);
 
-    AlignedBuffer<T> bias_;
-    PackedMatrix<T> x_, h_[2], x_transposed_, h_transposed_[2];
+    AlignedBuffer<T> memory_;  // of all that follows
+    T* bias_;
+    Both x_, h_[2];
 };
 
 }  // namespace rnnext

@@ -43,6 +43,7 @@ void register_all(py::module_& m) {
     register_stepper(m);
     register_dense(m);
     register_machine(m);
+    register_course(m);
 
     m.def("set_num_threads", use_threads, py::arg("n"));
     m.def("get_num_threads", get_num_threads);

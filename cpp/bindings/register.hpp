@@ -14,5 +14,6 @@ void register_network(pybind11::module_& m);
 void register_stepper(pybind11::module_& m);
 void register_dense(pybind11::module_& m);
 void register_machine(pybind11::module_& m);
+void register_course(pybind11::module_& m);
 
 }  // namespace rnnext

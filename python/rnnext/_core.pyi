@@ -6,11 +6,13 @@ Letters: T steps, N batch, I input size, H hidden size, G gates, L layers,
 D directions (1 or 2). Lists over layers and directions: layer * D + direction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .course._notation import Gate, Notation
 
 Float = np.floating[Any]
 Array = NDArray[Float]
@@ -100,6 +102,72 @@ def writable_view(array: Array) -> Array:
 
     Views of it refer to it and not to `array`: its references tell whether there are.
     """
+
+# What is behind rnnext.course; feature-first arrays (n, m) and (n, m, T), any strides.
+# Names and sizes are the course's.
+
+@final
+class CourseNotation:
+    """One notation's table, looked up once."""
+
+    def __init__(
+        self,
+        table: Notation,
+        cell: str,
+        gates: Sequence[Gate],  # in PyTorch's order
+        w_y: str,
+        b_y: str,
+        entries: Sequence[str],
+        cell_gradients: Mapping[str, str],
+        loop_gradients: Mapping[str, str],
+    ) -> None: ...
+
+@final
+class CourseModel:
+    """The parameters of a dict, copied and packed; never changes."""
+
+    def __init__(
+        self, notation: CourseNotation, parameters: dict[str, Array]
+    ) -> None: ...
+
+@final
+class CourseRun:
+    """Consecutive steps of one model, with what `backward` needs of them."""
+
+    def __init__(self, model: CourseModel, steps: int, batch_size: int) -> None:
+        """Arrays yet to be filled."""
+    def __len__(self) -> int:
+        """The number of steps."""
+    @property
+    def table(self) -> Notation: ...
+    @property
+    def outputs(self) -> int: ...
+    @property
+    def arrays(self) -> Saved:
+        """Views; writing to them changes the run."""
+    def cache(self, t: int, parameters: object) -> tuple[Any, ...]:
+        """What is in the cell cache of step t: views, and the parameters."""
+    def backward(
+        self,
+        notations: tuple[CourseNotation, ...],  # of which the run's must be one
+        start: int,  # the first step
+        da: object,
+        dc: object,
+        dy: object,
+        dh: Array | None,  # (m, n_a): the next step's, then the one for the step before
+        cell: bool,
+    ) -> dict[str, Array] | None:
+        """The gradients under their names; None: wrong, or right after a conversion."""
+
+def course_forward(
+    notations: tuple[CourseNotation, ...],
+    x: object,
+    a0: object,
+    c0: object,
+    parameters: object,
+    cell: bool,
+) -> tuple[CourseRun, Array, Array, Array | None] | None:
+    """The run, a, y, and c or None; None: wrong, or right after a conversion."""
 
 def linear(x: Array, w: Array, b: Array | None) -> Array:
     """x (M, K) times w (O, K) transposed plus b (O,): (M, O)."""

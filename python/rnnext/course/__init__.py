@@ -16,7 +16,10 @@ and (n_y, n_a) (n_y, 1) for the output layer. Other names in the dict are left a
 
 Integers, bools and lists become float64, and so does everything once one array is
 float64; results are float32 if every array is. Arrays may have any strides and are
-never written to; results may be transposed views.
+never written to; results lie in memory as it suits the core.
+
+What is plain goes straight into one call of the core (cpp/bindings/course*); it gives
+None for what has to be converted first or is wrong, and Python takes it from there.
 
 _notation    the table of names and where each belongs in PyTorch's layout
 _checks      arrays and messages

@@ -1,10 +1,11 @@
 """Every backward of the course, from cell caches of either origin.
 
 cell_backward, loop_backward   what the functions call
-_Incoming                      the gradients that come in, and the output layer's
-_backward                      the core's loop over runs, last one first
+_Incoming                      the gradients that come in
+_through                       back through runs that follow each other
 
-A cell is a loop of one step.
+Most calls are one call of the core, which gives None for what it cannot take: what has
+to be converted first, or is wrong. A cell is a loop of one step.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,9 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import _core
-from ._caches import CellCache, Run, StepCaches, runs_of
-from ._checks import Array, common_dtype, real, shape_error, time_major
-from ._notation import Family, Notation, from_core
+from ._caches import CellCache, StepCaches, runs_of
+from ._checks import Array, common_dtype, real, shape_error
+from ._notation import Family
 
 
 def cell_backward(
@@ -27,18 +28,21 @@ def cell_backward(
     dy: ArrayLike | None,
 ) -> dict[str, Array]:
     """The gradients of one step, by the notation's names."""
+    core = family.core
+    if isinstance(cache, CellCache):
+        run, step = cache.run, cache.step
+        gradients = run.backward(core, step, da_next, dc_next, dy, None, True)
+        if gradients is not None:
+            return gradients
+
     incoming = _Incoming("da_next", da_next, dc_next, dy)
-    if isinstance(cache, CellCache) and _serves(cache.run, family, incoming):
-        run = cache.run.part(cache.step, cache.step + 1)
-    else:
-        (run,) = runs_of(family, [cache], lambda _: "cache", incoming.arrays)
-    incoming.check_cell(run)
-    totals = _backward([run], incoming)
-    totals["x"] = totals["x"][:, :, 0]
-    if "dtanh" in run.notation.cell_gradients:
-        a_next = run.saved[1][1].T
-        totals["dtanh"] = (1.0 - a_next * a_next) * incoming.of(run, 0)[0][0].T
-    return _named(run.notation, run.notation.cell_gradients, totals)
+    if not (isinstance(cache, CellCache) and _serves(run, family, incoming)):
+        (run,), step = runs_of(family, [cache], lambda _: "cache", incoming.arrays), 0
+    incoming.check(run, [], [])
+    da, dc, dy = incoming.converted(run)
+    gradients = run.backward(core, step, da, dc, dy, None, True)
+    assert gradients is not None
+    return gradients
 
 
 def loop_backward(
@@ -49,6 +53,12 @@ def loop_backward(
     dy: ArrayLike | None,
 ) -> dict[str, Array]:
     """The gradients of the first steps of a loop, as many as da or dy has."""
+    own = _own(caches)
+    if own is not None:
+        gradients = own.run.backward(family.core, 0, da, dc_next, dy, None, False)
+        if gradients is not None:
+            return gradients
+
     incoming = _Incoming("da", da, dc_next, dy)
     cells, with_x = _cells(family, caches)
     where: Callable[[int], str]
@@ -61,30 +71,39 @@ def loop_backward(
         runs = runs_of(family, cells[:used], where, incoming.arrays)
     else:
         raise ValueError("caches: expected at least one cell cache, got none")
-    notation = runs[0].notation
-    if notation.caches_with_x and not with_x:
+    if runs[0].table.caches_with_x and not with_x:
         raise ValueError(
             "caches: expected a pair (list of cell caches, x), "
             f"got {len(caches)} cell caches alone"
         )
-    incoming.check_loop(runs[0], len(cells))
-    if len(runs) == 1 and incoming.steps < runs[0].steps:
-        runs = [runs[0].part(0, incoming.steps)]
-    return _named(notation, notation.loop_gradients, _backward(runs, incoming))
+    most = [("T_x<", len(cells))]  # with its size it reads T_x<=4
+    steps = most if incoming.da is None else [("T_x", incoming.steps)]
+    incoming.check(runs[0], most, steps)
+    return _through(family, runs, *incoming.converted(runs[0]), incoming.steps)
 
 
-def _serves(run: Run, family: Family, incoming: "_Incoming") -> bool:
+def _own(caches: Sequence[Any]) -> StepCaches | None:
+    """Caches in the form in which a forward of ours gave them, else None."""
+    with_x = isinstance(caches, tuple) and len(caches) == 2
+    steps = caches[0] if with_x else caches
+    if not isinstance(steps, StepCaches):
+        return None
+    return steps if with_x or not steps.run.table.caches_with_x else None
+
+
+def _serves(run: _core.CourseRun, family: Family, incoming: "_Incoming") -> bool:
     """Whether the run can be used as it is.
 
     With incoming gradients of higher precision it cannot (unless it is empty): then
     its values are converted like those of any other cell caches.
     """
-    dtype = common_dtype([*incoming.arrays, run.saved[1]])
-    return run.notation in family and (run.dtype == dtype or run.steps == 0)
+    x = run.arrays[0]
+    enough = len(run) == 0 or common_dtype([*incoming.arrays, x]) == x.dtype
+    return enough and run.table in family.notations
 
 
 class _Incoming:
-    """The gradients that come in, feature-first; after a check all with a time axis."""
+    """The gradients that come in."""
 
     def __init__(
         self,
@@ -111,46 +130,29 @@ class _Incoming:
         assert first is not None
         return first.shape[2] if first.ndim == 3 else 0
 
-    def check_cell(self, run: Run) -> None:
-        self._check(run, [], [])
-        self.da = None if self.da is None else self.da[:, :, None]
-        self.dy = None if self.dy is None else self.dy[:, :, None]
-
-    def check_loop(self, run: Run, steps: int) -> None:
-        """At most the steps of the forward, and as many in dy as in da."""
-        most = [("T_x<", steps)]  # with its size it reads T_x<=4
-        self._check(run, most, most if self.da is None else [("T_x", self.steps)])
-
-    def _check(
-        self, run: Run, time: list[tuple[str, int]], time_y: list[tuple[str, int]]
+    def check(
+        self,
+        run: _core.CourseRun,
+        time: list[tuple[str, int]],
+        time_y: list[tuple[str, int]],
     ) -> None:
-        n_y, n_a = run.w_y.shape
-        m = ("m", run.saved[0].shape[1])
-        _fit(self.name, self.da, [("n_a", n_a), m, *time])
-        _fit("dy", self.dy, [("n_y", n_y), m, *time_y])
-        _fit("dc_next", self.dc, [("n_a", n_a), m])
+        """The sizes; `time` and `time_y` are those of the steps, if there are any."""
+        _, h, _, _ = run.arrays
+        m, n_a = ("m", h.shape[1]), ("n_a", h.shape[2])
+        _fit(self.name, self.da, [n_a, m, *time])
+        _fit("dy", self.dy, [("n_y", run.outputs), m, *time_y])
+        _fit("dc_next", self.dc, [n_a, m])
 
-    def of(self, run: Run, start: int) -> tuple[Array, dict[str, Array]]:
-        """What reaches the run's states (T, m, n_a), its first step being `start`,
-        and the gradients of the output layer.
-        """
-        part = slice(start, start + run.steps)
-        da = None if self.da is None else time_major(self.da[:, :, part], run.dtype)
-        if self.dy is None:
-            assert da is not None
-            return da, {}
-        n_y, n_a = run.w_y.shape
-        dlogits = time_major(self.dy[:, :, part], run.dtype).reshape(-1, n_y)
-        h = run.saved[1][1:]
-        through = _core.linear(dlogits, np.ascontiguousarray(run.w_y.T), None)
-        through = through.reshape(h.shape)
-        ones = np.ones((len(dlogits), 1), run.dtype)
-        weight, bias = run.notation.output
-        gradients = {
-            weight: _core.matmul_tn(dlogits, h.reshape(-1, n_a)),
-            bias: _core.matmul_tn(dlogits, ones),
-        }
-        return through if da is None else da + through, gradients
+    def converted(
+        self, run: _core.CourseRun
+    ) -> tuple[Array | None, Array | None, Array | None]:
+        """da, dc and dy in the dtype of the run."""
+        dtype = run.arrays[0].dtype
+        da, dc, dy = (
+            None if array is None else array.astype(dtype, copy=False)
+            for array in (self.da, self.dc, self.dy)
+        )
+        return da, dc, dy
 
 
 def _fit(name: str, array: Array | None, sizes: list[tuple[str, int]]) -> None:
@@ -185,49 +187,40 @@ def _cells(
             "caches: expected a pair (list of cell caches, x) or a list of cell "
             f"caches, got {type(caches).__name__}"
         )
-    if isinstance(cells, StepCaches) and cells.run.notation not in family:
+    if isinstance(cells, StepCaches) and cells.run.table not in family.notations:
         raise TypeError(
-            f"caches: expected those of {family[0].family}_forward, "
-            f"got those of {cells.run.notation.family}_forward"
+            f"caches: expected those of {family.name}_forward, "
+            f"got those of {cells.run.table.family}_forward"
         )
     return cells, with_x
 
 
-def _backward(runs: list[Run], incoming: _Incoming) -> dict[str, Array]:
-    """The gradients by quantity, feature-first, of runs that follow each other."""
-    dtype = runs[0].dtype
-    has_c = runs[0].notation.cell == "lstm"
-    dc = None if incoming.dc is None else time_major(incoming.dc, dtype)[None]
-    dstate: Any = (None, dc) if has_c else None
+def _through(
+    family: Family,
+    runs: list[_core.CourseRun],
+    da: Array | None,
+    dc: Array | None,
+    dy: Array | None,
+    steps: int,
+) -> dict[str, Array]:
+    """The gradients of runs that follow each other, last one first."""
+    _, h, _, _ = runs[0].arrays
+    dh = np.zeros(h.shape[1:], h.dtype)  # what a run hands to the run before it
     dx: list[Array] = []
     totals: dict[str, Array] = {}
-    stop = incoming.steps
+    stop = steps
     for run in reversed(runs):
-        start = stop - run.steps
-        d, gradients = incoming.of(run, start)
-        found = _core.backward(
-            run.weights, [run.saved], d, dstate, None, None, False, True, True
-        )
-        assert found is not None
-        dx_run, dstate, (dw_ih, dw_hh, db, _) = found
-        dx.insert(0, dx_run)
-        gradients.update(from_core(run.notation, dw_ih, dw_hh, db))
-        for name in totals:
+        start = max(stop - len(run), 0)  # a single run may have more steps
+        da_part = None if da is None else da[:, :, start:stop]
+        dy_part = None if dy is None else dy[:, :, start:stop]
+        gradients = run.backward(family.core, 0, da_part, dc, dy_part, dh, False)
+        assert gradients is not None
+        dx.insert(0, gradients["dx"])
+        dc = gradients.get("dc0")
+        for name in totals.keys() - {"dx", "da0", "dc0"}:
             gradients[name] = totals[name] + gradients[name]
         totals = gradients
         stop = start
-    totals["x"] = (dx[0] if len(dx) == 1 else np.concatenate(dx)).T
-    for name, part in zip("hc", dstate if has_c else [dstate], strict=False):
-        totals[name] = part[0].T
+    if len(dx) > 1:
+        totals["dx"] = np.concatenate(dx, axis=2)
     return totals
-
-
-def _named(
-    notation: Notation, names: Mapping[str, str], totals: Mapping[str, Array]
-) -> dict[str, Array]:
-    """The result under the notation's names; the output layer's only if it is there."""
-    gradients = {name: totals[of] for name, of in names.items()}
-    for of in notation.output:
-        if of in totals:
-            gradients["d" + of] = totals[of]
-    return gradients

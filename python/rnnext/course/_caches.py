@@ -1,6 +1,7 @@
 """What a forward keeps for the backward, and the course's tuples for it.
 
-Run         consecutive steps in the core's arrays
+A run is consecutive steps of one cell with one set of parameters; the core keeps it.
+
 CellCache   one step of a run as a tuple
 StepCaches  a run as a sequence of cell caches, each made when asked for
 runs_of     cell caches of any origin back into runs
@@ -9,52 +10,15 @@ runs_of     cell caches of any origin back into runs
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
 from .. import _core
 from ._checks import Array, common_dtype, is_real, real, shape_error
-from ._notation import (
-    CoreWeights,
-    Family,
-    Notation,
-    Parameters,
-    Sizes,
-    find,
-    read,
-    to_core,
-)
-
-if TYPE_CHECKING:
-    from .._core import Saved
+from ._notation import Family, Notation, Parameters, Sizes, find, read
 
 Cache = tuple[Any, ...]
-
-
-class Run(NamedTuple):
-    """Consecutive steps of one cell with one set of parameters."""
-
-    notation: Notation
-    parameters: Parameters  # the very object that came in
-    weights: _core.Stack
-    w_y: Array
-    saved: Saved
-
-    @property
-    def steps(self) -> int:
-        return len(self.saved[0])
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.saved[1].dtype
-
-    def part(self, start: int, stop: int) -> Run:
-        """The steps start <= t < stop; views."""
-        x, h, c, gates = self.saved
-        c = None if c is None else c[start : stop + 1]
-        saved = (x[start:stop], h[start : stop + 1], c, gates[start:stop])
-        return Run(self.notation, self.parameters, self.weights, self.w_y, saved)
 
 
 class CellCache(tuple[Any, ...]):
@@ -65,7 +29,7 @@ class CellCache(tuple[Any, ...]):
     tuples.
     """
 
-    run: Run
+    run: _core.CourseRun
     step: int
 
     def __reduce__(self) -> tuple[type[Cache], tuple[Cache]]:
@@ -78,64 +42,42 @@ class StepCaches(Sequence[Cache]):
     Copies and pickles are plain lists.
     """
 
-    __slots__ = ("run",)
+    __slots__ = ("parameters", "run")
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: _core.CourseRun, parameters: Parameters) -> None:
         self.run = run
+        self.parameters = parameters  # the very object that came in
 
     def __len__(self) -> int:
-        return self.run.steps
+        return len(self.run)
 
     @overload
     def __getitem__(self, index: int) -> Cache: ...
     @overload
     def __getitem__(self, index: slice) -> list[Cache]: ...
     def __getitem__(self, index: int | slice) -> Cache | list[Cache]:
-        steps = range(self.run.steps)[index]  # its rules for what is out of range
+        steps = range(len(self.run))[index]  # its rules for what is out of range
         if isinstance(steps, range):
-            return [cell_cache(self.run, t) for t in steps]
-        return cell_cache(self.run, steps)
+            return [cell_cache(self.run, t, self.parameters) for t in steps]
+        return cell_cache(self.run, steps, self.parameters)
 
     def __iter__(self) -> Iterator[Cache]:
-        return (cell_cache(self.run, t) for t in range(self.run.steps))
+        return (cell_cache(self.run, t, self.parameters) for t in range(len(self)))
 
     def __repr__(self) -> str:
-        entries = ", ".join(self.run.notation.entries)
+        entries = ", ".join(self.run.table.entries)
         return f"<{len(self)} cell caches ({entries})>"
 
     def __reduce__(self) -> tuple[type[list[Cache]], tuple[list[Cache]]]:
         return list, (list(self),)
 
 
-def cell_cache(run: Run, t: int) -> CellCache:
+def cell_cache(run: _core.CourseRun, t: int, parameters: Parameters) -> CellCache:
     """The tuple of step t."""
-    x, h, c, gates = run.saved
-    values: dict[str, Any] = {
-        "a_next": h[t + 1].T,
-        "a_prev": h[t].T,
-        "xt": x[t].T,
-        "parameters": run.parameters,
-    }
-    if c is not None:
-        values["c_next"] = c[t + 1].T
-        values["c_prev"] = c[t].T
-    for slot, gate in enumerate(run.notation.gates):
-        if gate.value is not None:
-            value = gates[t, :, slot].T
-            if gate.complement:
-                value = 1.0 - value
-                value.flags.writeable = False
-            values[gate.value] = value
-    cache = CellCache([values[name] for name in run.notation.entries])
+    cache = CellCache(run.cache(t, parameters))
     cache.run = run
     cache.step = t
     return cache
-
-
-def pack(notation: Notation, core: CoreWeights) -> _core.Stack:
-    """Weights that can go both ways."""
-    arrays = (core.w_ih, core.w_hh, core.bias, None)
-    return _core.Stack(notation.cell, [arrays], directions=1, backward=True)
 
 
 def runs_of(
@@ -143,14 +85,14 @@ def runs_of(
     caches: Sequence[Any],
     where: Callable[[int], str],
     incoming: Sequence[Array] = (),
-) -> list[Run]:
+) -> list[_core.CourseRun]:
     """Cell caches as runs, with the values and parameters that are in them.
 
     A new run begins where the parameters change or a step does not start from the
     state that the step before ended with. `where` names the cache of a step in
     messages; the dtype is that of the caches and the incoming gradients together.
     """
-    entries = family[0].entries  # the same in all notations of a family
+    entries = family.entries
     models: list[_Model] = []
     for t, cache in enumerate(caches):
         _check_kind(where, t, cache, entries)
@@ -167,12 +109,10 @@ def runs_of(
     runs = []
     ends = [*(model.first for model in models[1:]), len(caches)]
     for model, end in zip(models, ends, strict=True):
-        core = to_core(model.notation, model.arrays, dtype)
-        weights = pack(model.notation, core)
+        weights = model.weights(dtype)
         starts = [model.first, *(t for t in breaks if model.first < t < end)]
         for start, stop in zip(starts, [*starts[1:], end], strict=True):
-            saved = _saved(model.notation, stacked, start, stop)
-            runs.append(Run(model.notation, model.parameters, weights, core.w_y, saved))
+            runs.append(_run(model.notation, weights, stacked, start, stop))
     return runs
 
 
@@ -189,6 +129,10 @@ class _Model(NamedTuple):
     def read(family: Family, first: int, parameters: Parameters) -> _Model:
         notation = find(family, parameters)
         return _Model(first, parameters, notation, *read(notation, parameters))
+
+    def weights(self, dtype: np.dtype[Any]) -> _core.CourseModel:
+        arrays = {k: v.astype(dtype, copy=False) for k, v in self.arrays.items()}
+        return _core.CourseModel(self.notation.core, arrays)
 
 
 def _check_same(where: Callable[[int], str], models: list[_Model]) -> None:
@@ -255,21 +199,25 @@ def _breaks(stacked: dict[str, Array]) -> list[int]:
     return sorted(broken)
 
 
-def _saved(
-    notation: Notation, stacked: dict[str, Array], start: int, stop: int
-) -> Saved:
-    """The core's arrays of the steps start <= t < stop, one chained run."""
-
-    def state(before: str, after: str) -> Array:
-        first = stacked[before][start : start + 1]
-        return np.concatenate([first, stacked[after][start:stop]])
-
-    h = state("a_prev", "a_next")
-    c = state("c_prev", "c_next") if "c_next" in stacked else None
-    slots = len(notation.gates) if notation.gates[0].value is not None else 0
-    gates = np.empty((stop - start, h.shape[1], slots, h.shape[2]), h.dtype)
+def _run(
+    notation: Notation,
+    weights: _core.CourseModel,
+    stacked: dict[str, Array],
+    start: int,
+    stop: int,
+) -> _core.CourseRun:
+    """The steps start <= t < stop, of which each starts where the one before ended."""
+    steps = slice(start, stop)
+    run = _core.CourseRun(weights, stop - start, stacked["xt"].shape[1])
+    x, h, c, gates = run.arrays
+    x[:] = stacked["xt"][steps]
+    h[0] = stacked["a_prev"][start]
+    h[1:] = stacked["a_next"][steps]
+    if c is not None:
+        c[0] = stacked["c_prev"][start]
+        c[1:] = stacked["c_next"][steps]
     for slot, gate in enumerate(notation.gates):
         if gate.value is not None:
-            value = stacked[gate.value][start:stop]
+            value = stacked[gate.value][steps]
             gates[:, :, slot] = 1.0 - value if gate.complement else value
-    return stacked["xt"][start:stop], h, c, gates
+    return run

@@ -57,14 +57,6 @@ def common_dtype(arrays: Iterable[Array]) -> np.dtype[Any]:
     return _FLOAT32
 
 
-def time_major(array: Array, dtype: np.dtype[Any]) -> Array:
-    """Feature-first to the core's layout: axes reversed, C-contiguous, the dtype.
-
-    The array's own memory if it happens to be so.
-    """
-    return np.ascontiguousarray(array.T, dtype=dtype)
-
-
 def shape_error(
     name: str, array: Array, sizes: Iterable[tuple[str, int | None]]
 ) -> ValueError:

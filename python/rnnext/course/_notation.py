@@ -1,25 +1,23 @@
 """The course's notations and their place in PyTorch's layout.
 
 Gate, Notation    one row of the table
-RNN, LSTM, GRU    the table: the notations that the functions of a family know
+Family            the notations that the functions of one cell know
+RNN, LSTM, GRU    the table
 find, read        the notation of a dict of parameters, its arrays and sizes
-to_core           parameters to w_ih, w_hh and bias in PyTorch's order
-from_core         and their gradients back
 """
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 from numpy.typing import ArrayLike
 
+from .. import _core
 from ._checks import Array, is_real, real, shape_error
 
 Parameters = Mapping[str, ArrayLike]
-Family = tuple["Notation", ...]  # the notations that one function knows
 
 
 class Gate(NamedTuple):
@@ -59,14 +57,22 @@ class Notation:
         return self.cell.split("_")[0]
 
     @cached_property
+    def core(self) -> _core.CourseNotation:
+        """The same table in the core."""
+        return _core.CourseNotation(
+            self,
+            self.cell,
+            self.gates,
+            *self.output,
+            self.entries,
+            self.cell_gradients,
+            self.loop_gradients,
+        )
+
+    @cached_property
     def joint(self) -> bool:
         """Whether one matrix holds a gate's recurrent and input weights."""
         return self.gates[0].recurrent == self.gates[0].input
-
-    @cached_property
-    def complements(self) -> tuple[int, ...]:
-        """The blocks whose gate is a complement."""
-        return tuple(i for i, gate in enumerate(self.gates) if gate.complement)
 
     @cached_property
     def shapes(self) -> Mapping[str, tuple[str, str]]:
@@ -83,8 +89,18 @@ class Notation:
         return {**shapes, weight: ("n_y", "n_a"), bias: ("n_y", "")}
 
 
+class Family:
+    """The notations that the functions of one cell know."""
+
+    def __init__(self, *notations: Notation) -> None:
+        self.notations = notations
+        self.name = notations[0].family
+        self.entries = notations[0].entries  # the same in all
+        self.core = tuple([notation.core for notation in notations])
+
+
 _RNN_ENTRIES = ("a_next", "a_prev", "xt", "parameters")
-RNN: Family = (
+RNN = Family(
     Notation(
         cell="rnn_tanh",
         gates=(Gate(None, "Waa", "Wax", "ba"),),
@@ -126,7 +142,7 @@ RNN: Family = (
 _LSTM_GRADIENTS = {
     "d" + name: name for name in ("Wf", "bf", "Wi", "bi", "Wc", "bc", "Wo", "bo")
 }
-LSTM: Family = (
+LSTM = Family(
     Notation(
         cell="lstm",
         gates=(
@@ -146,7 +162,7 @@ LSTM: Family = (
 )
 
 _GRU_GRADIENTS = {"d" + name: name for name in ("Wu", "bu", "Wr", "br", "Wc", "bc")}
-GRU: Family = (
+GRU = Family(
     Notation(
         cell="gru_reset_before",
         gates=(
@@ -170,26 +186,16 @@ class Sizes(NamedTuple):
     n_y: int
 
 
-class CoreWeights(NamedTuple):
-    """Parameters in the core's layout, in PyTorch's gate order."""
-
-    w_ih: Array  # (G*n_a, n_x)
-    w_hh: Array  # (G*n_a, n_a)
-    bias: Array  # (G*n_a,)
-    w_y: Array  # (n_y, n_a)
-    b_y: Array  # (n_y,)
-
-
 def find(family: Family, parameters: Parameters) -> Notation:
     """The notation whose names are all there; ValueError naming the missing ones."""
     if not isinstance(parameters, Mapping):
         raise TypeError(f"parameters: expected a dict, got {type(parameters).__name__}")
-    for notation in family:
+    for notation in family.notations:
         if parameters.keys() >= notation.shapes.keys():
             return notation
     missing = [
         ([name for name in notation.shapes if name not in parameters], notation)
-        for notation in family
+        for notation in family.notations
     ]
     missing.sort(key=lambda pair: len(pair[0]))
     choices = (
@@ -211,64 +217,6 @@ def read(notation: Notation, parameters: Parameters) -> tuple[dict[str, Array], 
     if sizes is None:
         raise _misfit(notation, arrays)
     return arrays, sizes
-
-
-def to_core(
-    notation: Notation, arrays: Mapping[str, Array], dtype: np.dtype[Any]
-) -> CoreWeights:
-    """The parameters in the core's layout; of these, only w_y is always a copy."""
-
-    def stack(names: list[str]) -> Array:
-        if len(names) == 1:
-            return np.ascontiguousarray(arrays[names[0]], dtype)
-        rows = np.concatenate([arrays[name] for name in names], dtype=dtype)
-        _change_sign(notation, rows)
-        return rows
-
-    gates = notation.gates
-    weight, bias = notation.output
-    w_y = arrays[weight].astype(dtype, order="C")
-    w_ih = stack([gate.input for gate in gates])
-    if notation.joint:
-        n_a = w_y.shape[1]
-        w_hh = np.ascontiguousarray(w_ih[:, :n_a])
-        w_ih = np.ascontiguousarray(w_ih[:, n_a:])
-    else:
-        w_hh = stack([gate.recurrent for gate in gates])
-    return CoreWeights(
-        w_ih,
-        w_hh,
-        stack([gate.bias for gate in gates]).reshape(-1),
-        w_y,
-        np.ascontiguousarray(arrays[bias], dtype).reshape(-1),
-    )
-
-
-def from_core(
-    notation: Notation, dw_ih: Array, dw_hh: Array, db: Array
-) -> dict[str, Array]:
-    """The core's gradients under the parameters' names, in their shapes."""
-    n_a = dw_hh.shape[1]
-    dw = np.concatenate([dw_hh, dw_ih], axis=1) if notation.joint else dw_ih
-    db = db.reshape(-1, 1)
-    _change_sign(notation, dw)
-    _change_sign(notation, db)
-    gradients = {}
-    for block, gate in enumerate(notation.gates):
-        rows = slice(block * n_a, (block + 1) * n_a)
-        gradients[gate.input] = dw[rows]
-        gradients[gate.bias] = db[rows]
-        if not notation.joint:
-            gradients[gate.recurrent] = dw_hh[rows]
-    return gradients
-
-
-def _change_sign(notation: Notation, rows: Array) -> None:
-    """Negate, in place, the blocks of the gates that are complements."""
-    n_a = len(rows) // len(notation.gates)
-    for block in notation.complements:
-        part = rows[block * n_a : (block + 1) * n_a]
-        np.subtract(0.0, part, out=part)  # not negative(): zeros stay +0
 
 
 @lru_cache(maxsize=256)

@@ -61,8 +61,8 @@ def gru_cell_forward(
     >>> np.round(a_next, 6), np.round(yt_pred[:, 0], 6), len(cache)
     (array([[1.079182]]), array([0.896448, 0.103552]), 7)
     """
-    run, h, y = forward(GRU, xt, a_prev, None, parameters, cell=True)
-    return h[0].T, y[0].T, cell_cache(run, 0)
+    run, a_next, yt_pred, _ = forward(GRU, xt, a_prev, None, parameters, cell=True)
+    return a_next, yt_pred, cell_cache(run, 0, parameters)
 
 
 def gru_forward(
@@ -109,8 +109,8 @@ def gru_forward(
     >>> np.round(a[0, 0], 6), y_pred.shape, len(caches), len(caches[0])
     (array([0.55677 , 0.777514, 0.847192]), (2, 2, 3), 2, 3)
     """
-    run, h, y = forward(GRU, x, a0, None, parameters, cell=False)
-    return h.T, y.T, (StepCaches(run), x)
+    run, a, y_pred, _ = forward(GRU, x, a0, None, parameters, cell=False)
+    return a, y_pred, (StepCaches(run, parameters), x)
 
 
 def gru_cell_backward(

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from ._backward import cell_backward, loop_backward
 from ._caches import Cache, StepCaches, cell_cache
-from ._checks import Array, real
+from ._checks import Array
 from ._forward import forward
 from ._notation import LSTM, Parameters
 
@@ -63,10 +63,11 @@ def lstm_cell_forward(
     >>> np.round(a, 6), np.round(c, 6), np.round(y[:, 0], 6), len(cache)
     (array([[0.705719]]), array([[2.018887]]), array([0.803993, 0.196007]), 10)
     """
-    memory = real("c_prev", c_prev)  # not None, which is zero in the loop
-    run, h, y = forward(LSTM, xt, a_prev, memory, parameters, cell=True)
-    cache = cell_cache(run, 0)
-    return h[0].T, cache[1].copy(), y[0].T, cache
+    run, a_next, yt_pred, c_next = forward(
+        LSTM, xt, a_prev, c_prev, parameters, cell=True
+    )
+    assert c_next is not None  # an LSTM has it
+    return a_next, c_next, yt_pred, cell_cache(run, 0, parameters)
 
 
 def lstm_forward(
@@ -119,11 +120,9 @@ def lstm_forward(
     >>> y.shape, len(caches), len(caches[0])
     ((2, 2, 3), 2, 3)
     """
-    run, h, y = forward(LSTM, x, a0, c0, parameters, cell=False)
-    c = run.saved[2]
+    run, a, y, c = forward(LSTM, x, a0, c0, parameters, cell=False)
     assert c is not None  # an LSTM has it
-    # A copy: in the course too, writing to c does not change the caches.
-    return h.T, y.T, c[1:].copy().T, (StepCaches(run), x)
+    return a, y, c, (StepCaches(run, parameters), x)
 
 
 def lstm_cell_backward(

@@ -56,8 +56,8 @@ def rnn_cell_forward(
     >>> np.round(a_next, 6), np.round(yt_pred[:, 0], 6), len(cache)
     (array([[0.964028]]), array([0.873034, 0.126966]), 4)
     """
-    run, h, y = forward(RNN, xt, a_prev, None, parameters, cell=True)
-    return h[0].T, y[0].T, cell_cache(run, 0)
+    run, a_next, yt_pred, _ = forward(RNN, xt, a_prev, None, parameters, cell=True)
+    return a_next, yt_pred, cell_cache(run, 0, parameters)
 
 
 def rnn_forward(
@@ -104,9 +104,9 @@ def rnn_forward(
     >>> np.round(a[0, 0], 6), y_pred.shape, len(caches), len(caches[0])
     (array([0.761594, 0.88113 , 0.893811]), (2, 2, 3), 2, 3)
     """
-    run, h, y = forward(RNN, x, a0, None, parameters, cell=False)
-    steps = StepCaches(run)
-    return h.T, y.T, (steps, x) if run.notation.caches_with_x else steps
+    run, a, y_pred, _ = forward(RNN, x, a0, None, parameters, cell=False)
+    steps = StepCaches(run, parameters)
+    return a, y_pred, (steps, x) if run.table.caches_with_x else steps
 
 
 def rnn_cell_backward(
