@@ -73,24 +73,27 @@ double best_burst(int threads, const std::function<void(const Team&)>& prepare,
     Best best(threads);
     std::atomic<bool> go_on{true};
     int team_size = 0;
-    run_parallel(threads, [&](const Team& team) {
-        if (team.thread == 0) team_size = team.threads;
-        if (team.threads != threads) return;
-        prepare(team);
-        team.wait();
-        const double deadline = now() + budget;
-        for (int i = 0;; ++i) {
-            if (team.thread == 0) go_on = i < least_bursts || now() < deadline;
+    run_parallel(
+        threads,
+        [&](const Team& team) {
+            if (team.thread == 0) team_size = team.threads;
+            if (team.threads != threads) return;
+            prepare(team);
             team.wait();
-            if (!go_on) return;
-            Span& own = spans[std::size_t(team.thread)];
-            own.begin = now();
-            burst(team);
-            own.end = now();
-            team.wait();
-            if (team.thread == 0) best.take(spans);
-        }
-    });
+            const double deadline = now() + budget;
+            for (int i = 0;; ++i) {
+                if (team.thread == 0) go_on = i < least_bursts || now() < deadline;
+                team.wait();
+                if (!go_on) return;
+                Span& own = spans[std::size_t(team.thread)];
+                own.begin = now();
+                burst(team);
+                own.end = now();
+                team.wait();
+                if (team.thread == 0) best.take(spans);
+            }
+        },
+        Patience::insist);
     if (team_size != threads)
         throw std::runtime_error("threads: expected " + std::to_string(threads) +
                                  " at work, got " + std::to_string(team_size) +

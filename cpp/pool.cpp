@@ -56,7 +56,7 @@ constexpr double late_enough = 5e-4, shortest_pause = 2e-3, longest_pause = 0.1;
 
 class Pool {
   public:
-    void run(int threads, const std::function<void(const Team&)>& job);
+    void run(int threads, const std::function<void(const Team&)>& job, Patience);
 
   private:
     void work(int worker, std::uint64_t seen);
@@ -120,10 +120,12 @@ void Pool::grow(int workers) {
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-void Pool::run(int threads, const std::function<void(const Team&)>& job) {
+void Pool::run(int threads, const std::function<void(const Team&)>& job,
+               Patience patience) {
     std::unique_lock<std::mutex> lock(running_, std::try_to_lock);
     const double start = seconds();
-    if (threads > 1 && lock.owns_lock() && start >= serial_until_) {
+    const bool rest = patience == Patience::give_way && start < serial_until_;
+    if (threads > 1 && lock.owns_lock() && !rest) {
         grow(threads - 1);
         threads = std::min(threads, workers_ + 1);
     } else {
@@ -224,8 +226,9 @@ Range Team::share(index n, index grain) const {
             std::min(n, grains * (thread + 1) / threads * grain)};
 }
 
-void run_in_pool(int threads, const std::function<void(const Team&)>& job) {
-    the_pool().run(threads, job);
+void run_in_pool(int threads, const std::function<void(const Team&)>& job,
+                 Patience patience) {
+    the_pool().run(threads, job, patience);
 }
 
 Stop::Stop(Interrupt interrupt)

@@ -57,13 +57,18 @@ struct Team {
     Range share(index n, index grain = 1) const;
 };
 
-void run_in_pool(int threads, const std::function<void(const Team&)>& job);
+// Whether to leave the other threads out for a while where they lately had to wait for
+// CPUs that others keep busy.
+enum class Patience { give_way, insist };
+
+void run_in_pool(int threads, const std::function<void(const Team&)>& job, Patience);
 
 // Runs job on `threads` threads, the caller being thread 0, and returns when all are
 // done. With another job under way, or where threads cannot be had, on fewer: a job
 // must give the same result for any number. The job must not throw.
-template <class Job> void run_parallel(int threads, const Job& job) {
-    if (threads > 1) return run_in_pool(threads, job);
+template <class Job>
+void run_parallel(int threads, const Job& job, Patience patience = Patience::give_way) {
+    if (threads > 1) return run_in_pool(threads, job, patience);
     Barrier alone(1, nullptr);
     job(Team{0, 1, alone});
 }

@@ -82,8 +82,9 @@ template <class T>
 py::array view(const py::array& owner, T* data, int ndim, const index* shape,
                const index* strides) {
     py::array result = make_array<T>(ndim, shape, strides, data, false);
-    py::detail::npy_api::get().PyArray_SetBaseObject_(
-        result.ptr(), py::object(owner).release().ptr());
+    if (py::detail::npy_api::get().PyArray_SetBaseObject_(result.ptr(),
+                                                          owner.inc_ref().ptr()) != 0)
+        throw py::error_already_set();
     return result;
 }
 
