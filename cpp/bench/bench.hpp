@@ -42,10 +42,7 @@ template <class T> struct AlignedAllocator {
     using value_type = T;
     AlignedAllocator() = default;
     template <class U> AlignedAllocator(const AlignedAllocator<U>&) {}
-    T* allocate(std::size_t n) {
-        return static_cast<T*>(
-            ::operator new(n * sizeof(T), std::align_val_t(alignment)));
-    }
+    T* allocate(std::size_t n) { return aligned_buffer<T>(index(n)).release(); }
     void deallocate(T* p, std::size_t) { AlignedDelete()(p); }
     bool operator==(const AlignedAllocator&) const { return true; }
     bool operator!=(const AlignedAllocator&) const { return false; }
