@@ -26,7 +26,7 @@ def environment() -> dict[str, Any]:
         "commit": _commit(),
         "processor": _processor(),
         "cpus": len(os.sched_getaffinity(0)),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": platform.system(),
         "python": platform.python_version(),
         "isa": rnnext.config()["isa"],
         "compiler": rnnext.config()["compiler"],
