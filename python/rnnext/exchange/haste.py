@@ -1,0 +1,139 @@
+"""haste's dictionaries: kernel (I, G*H), recurrent kernel (H, G*H), biases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .._validation import Array
+from ._notation import HASTE
+from ._weights import (
+    Layer,
+    Stack,
+    Weights,
+    array_of,
+    family_by_gates,
+    family_of,
+    keyed,
+    layer_of,
+    pairs,
+    read,
+    unpaired,
+    weights_of,
+)
+
+
+def from_haste(*layers: Any, **options: Any) -> Layer:
+    """A layer with the weights of haste's LSTM or GRU [1]_.
+
+    The one bias of an LSTM becomes `bias_ih`, and `bias_hh` zero.
+
+    Parameters
+    ----------
+    *layers : mapping, or pair of mappings
+        kernel, recurrent_kernel, bias and, of a GRU, recurrent_bias: the `state_dict`
+        of every layer of a stack; for two directions a pair (forward, backward).
+    **options
+        For the constructor: what is not in the weights, as `batch_first`, `dtype`.
+
+    Returns
+    -------
+    LSTM or GRU
+
+    Raises
+    ------
+    ValueError
+        If names are missing or unknown, or a shape or an option does not fit.
+    TypeError
+        If a layer is no mapping, or a value no array of real numbers.
+
+    References
+    ----------
+    .. [1] https://github.com/lmnt-com/haste, frameworks/pytorch/{lstm,gru}.py
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnnext import exchange
+    >>> weights = {"kernel": np.ones((3, 16)), "recurrent_kernel": np.ones((4, 16)),
+    ...            "bias": np.zeros(16)}
+    >>> exchange.from_haste(weights)
+    LSTM(3, 4, dtype=float64)
+    """
+    entries = pairs("layers", layers)
+    first = keyed("layers", entries[0][0], _NAMES, ["recurrent_bias"])
+    recurrent = array_of("recurrent_kernel", first["recurrent_kernel"], 2)
+    H, columns = recurrent.shape
+    family = family_by_gates("recurrent_kernel", recurrent, columns, H)
+    if family == "rnn":
+        raise ValueError("layers: expected an LSTM or a GRU, haste has no other cells")
+    I = array_of("kernel", first["kernel"], 2).shape[0]
+    stack: Stack = []
+    for level in entries:
+        stack.append([_weights(weights, I, H, columns) for weights in level])
+        I = len(level) * H
+    return layer_of(stack, family, HASTE, options, reset_after=True)
+
+
+def to_haste(layer: Layer) -> list[Any]:
+    """A layer's weights as haste has them.
+
+    The bias of an LSTM is the sum of the two; where a layer has none, they are zero.
+
+    Parameters
+    ----------
+    layer : LSTM or GRU
+        Of any size and dtype.
+
+    Returns
+    -------
+    list of dict, or of pairs of dict
+        For each of the layers of the stack a dictionary, or two: forward, backward.
+
+    Raises
+    ------
+    ValueError
+        If haste has no such layer: an RNN, a GRU with ``reset_after=False``, peepholes,
+        a projection.
+
+    Examples
+    --------
+    >>> import rnnext
+    >>> from rnnext import exchange
+    >>> (weights,) = exchange.to_haste(rnnext.GRU(3, 4))
+    >>> {name: w.shape for name, w in weights.items()}["recurrent_bias"]
+    (12,)
+    """
+    gru = family_of(layer) == "gru"
+
+    def arrays(w: Weights) -> dict[str, Array]:
+        kernels = [np.ascontiguousarray(m.T) for m in (w.w_ih, w.w_hh)]
+        found = dict(zip(_NAMES, [*kernels, w.bias], strict=True))
+        if gru:
+            zero = np.zeros_like(w.bias)
+            found["bias"] = zero if w.b_ih is None else w.b_ih
+            found["recurrent_bias"] = zero.copy() if w.b_hh is None else w.b_hh
+        return found
+
+    return unpaired([[arrays(w) for w in level] for level in weights_of(layer, HASTE)])
+
+
+_NAMES = ("kernel", "recurrent_kernel", "bias")
+
+
+def _weights(weights: Mapping[str, Any], I: int, H: int, columns: int) -> Weights:
+    gru = columns == 3 * H
+    keyed("layers", weights, [*_NAMES, "recurrent_bias"] if gru else _NAMES)
+    bias = read("bias", weights["bias"], ("G*H",), (columns,))
+    w = Weights(
+        read("kernel", weights["kernel"], ("I", "G*H"), (I, columns)).T,
+        read(
+            "recurrent_kernel", weights["recurrent_kernel"], ("H", "G*H"), (H, columns)
+        ).T,
+    )
+    if not gru:
+        return w.with_bias(bias)
+    value = weights["recurrent_bias"]
+    return w._replace(b_ih=bias, b_hh=read("recurrent_bias", value, ("G*H",), (3 * H,)))
