@@ -5,7 +5,6 @@ import pytest
 
 from rnnext import exchange
 
-
 RNN, LSTM, GRU = "SimpleRNN", "LSTM", "GRU"
 
 
