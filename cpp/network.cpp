@@ -43,7 +43,6 @@ template <class T> void forward(const NetworkForward<T>& call, Interrupt interru
             layer.h_0 = at(call.h_0, i * state);
             layer.c_0 = at(call.c_0, i * state);
             layer.y = y + d * H;
-            layer.y_time = call.N * D * H;
             layer.y_row = D * H;
             layer.h_n = call.h_n + i * state;
             layer.c_n = at(call.c_n, i * state);
@@ -75,7 +74,6 @@ template <class T> void backward(const NetworkBackward<T>& call, Interrupt inter
             layer.x = call.inputs[std::size_t(l)];
             layer.cache = call.caches[std::size_t(i)];
             layer.dy = at(dy, d * H);
-            layer.dy_time = call.N * D * H;
             layer.dy_row = D * H;
             layer.dh_n = at(call.dh_n, i * state);
             layer.dc_n = at(call.dc_n, i * state);
@@ -123,7 +121,6 @@ void Stepper<T>::step(const Stack<T>& stack, const T* x, T* out, Interrupt inter
         layer.h_0 = layer.h_n = h_.get() + l * N * H;
         layer.c_0 = layer.c_n = at(c_.get(), l * N * H);
         layer.y = l == L - 1 ? out : between_[l & 1].get();
-        layer.y_time = N * H;
         layer.y_row = H;
         forward(layer, interrupt);
         x = layer.y;
