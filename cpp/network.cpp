@@ -12,6 +12,12 @@ template <class T> void multiply(T* values, const T* factors, index n) {
     for (index i = 0; i < n; ++i) values[i] *= factors[i];
 }
 
+template <class Layer> void cover(Layer& layer, const Coverage* coverage, index d) {
+    if (!coverage) return;
+    layer.runs = &coverage->runs[std::size_t(d)];
+    layer.hold = coverage->hold;
+}
+
 }  // namespace
 
 template <class T> double Stack<T>::flops(index T_, index N) const {
@@ -39,6 +45,7 @@ template <class T> void forward(const NetworkForward<T>& call, Interrupt interru
         for (index d = 0; d < D; ++d) {
             const index i = l * D + d;
             LayerForward<T> layer{call.stack[i], call.T_, call.N, d == 1};
+            cover(layer, call.coverage, d);
             layer.x = x;
             layer.h_0 = at(call.h_0, i * state);
             layer.c_0 = at(call.c_0, i * state);
@@ -64,6 +71,9 @@ template <class T> void backward(const NetworkBackward<T>& call, Interrupt inter
     for (index i = 0; i < std::min<index>(L - 1, 2); ++i)
         between[i] = scratch.take<T>({output});
 
+    // Elements that a layer and direction keeps of c.
+    const index kept =
+        call.coverage ? call.coverage->runs[0].rows() * H : call.T_ * state;
     const T* dy = call.dy;
     for (index l = L; l-- > 0;) {
         T* const dx = l == 0 ? call.dx : between[(L - 1 - l) & 1];
@@ -71,13 +81,14 @@ template <class T> void backward(const NetworkBackward<T>& call, Interrupt inter
             const index i = l * D + d;
             const auto& g = call.gradients[std::size_t(i)];
             LayerBackward<T> layer{call.stack[i], call.T_, call.N, d == 1};
+            cover(layer, call.coverage, d);
             layer.x = call.inputs[std::size_t(l)];
             layer.cache = call.caches[std::size_t(i)];
             layer.dy = at(dy, d * H);
             layer.dy_row = D * H;
             layer.dh_n = at(call.dh_n, i * state);
             layer.dc_n = at(call.dc_n, i * state);
-            layer.dc = at(call.dc, i * call.T_ * state);
+            layer.dc = at(call.dc, i * kept);
             layer.dx = dx;
             layer.add_dx = d == 1;
             layer.dh_0 = call.dh_0 + i * state;

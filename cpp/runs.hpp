@@ -21,7 +21,6 @@ struct Extent {
     const bool* mask = nullptr;      // [T_, N]: the step exists
     const bool* reset = nullptr;     // [T_, N]: the step starts from the initial state
 
-    bool whole() const { return !lengths && !mask && !reset; }
     bool has(index t, index n) const {
         return (!lengths || t < lengths[n]) && (!mask || mask[t * N + n]);
     }
@@ -40,6 +39,13 @@ struct Runs {
     std::vector<index> active;  // of a step
     std::vector<index> first;   // of a step: its first row; and one more, rows()
     std::vector<index> source;  // of a row: t * N + n
+
+    // A step that is not computed: its t * N + n, and that of the last one before it in
+    // order of computation, or -1.
+    struct Gap {
+        index at, held;
+    };
+    std::vector<Gap> gaps;
 };
 
 // The steps of a layer in one direction: all of all sequences, or runs of them.
