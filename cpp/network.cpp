@@ -12,6 +12,12 @@ template <class T> void multiply(T* values, const T* factors, index n) {
     for (index i = 0; i < n; ++i) values[i] *= factors[i];
 }
 
+template <class Layer> void cover(Layer& layer, const Coverage* coverage, index d) {
+    if (!coverage) return;
+    layer.runs = &coverage->runs[std::size_t(d)];
+    layer.hold = coverage->hold;
+}
+
 }  // namespace
 
 template <class T> double Stack<T>::flops(index T_, index N) const {
@@ -39,11 +45,11 @@ template <class T> void forward(const NetworkForward<T>& call, Interrupt interru
         for (index d = 0; d < D; ++d) {
             const index i = l * D + d;
             LayerForward<T> layer{call.stack[i], call.T_, call.N, d == 1};
+            cover(layer, call.coverage, d);
             layer.x = x;
             layer.h_0 = at(call.h_0, i * state);
             layer.c_0 = at(call.c_0, i * state);
             layer.y = y + d * H;
-            layer.y_time = call.N * D * H;
             layer.y_row = D * H;
             layer.h_n = call.h_n + i * state;
             layer.c_n = at(call.c_n, i * state);
@@ -65,6 +71,9 @@ template <class T> void backward(const NetworkBackward<T>& call, Interrupt inter
     for (index i = 0; i < std::min<index>(L - 1, 2); ++i)
         between[i] = scratch.take<T>({output});
 
+    // Elements that a layer and direction keeps of c.
+    const index kept =
+        call.coverage ? call.coverage->runs[0].rows() * H : call.T_ * state;
     const T* dy = call.dy;
     for (index l = L; l-- > 0;) {
         T* const dx = l == 0 ? call.dx : between[(L - 1 - l) & 1];
@@ -72,14 +81,14 @@ template <class T> void backward(const NetworkBackward<T>& call, Interrupt inter
             const index i = l * D + d;
             const auto& g = call.gradients[std::size_t(i)];
             LayerBackward<T> layer{call.stack[i], call.T_, call.N, d == 1};
+            cover(layer, call.coverage, d);
             layer.x = call.inputs[std::size_t(l)];
             layer.cache = call.caches[std::size_t(i)];
             layer.dy = at(dy, d * H);
-            layer.dy_time = call.N * D * H;
             layer.dy_row = D * H;
             layer.dh_n = at(call.dh_n, i * state);
             layer.dc_n = at(call.dc_n, i * state);
-            layer.dc = at(call.dc, i * call.T_ * state);
+            layer.dc = at(call.dc, i * kept);
             layer.dx = dx;
             layer.add_dx = d == 1;
             layer.dh_0 = call.dh_0 + i * state;
@@ -123,7 +132,6 @@ void Stepper<T>::step(const Stack<T>& stack, const T* x, T* out, Interrupt inter
         layer.h_0 = layer.h_n = h_.get() + l * N * H;
         layer.c_0 = layer.c_n = at(c_.get(), l * N * H);
         layer.y = l == L - 1 ? out : between_[l & 1].get();
-        layer.y_time = N * H;
         layer.y_row = H;
         forward(layer, interrupt);
         x = layer.y;

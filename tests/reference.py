@@ -197,6 +197,27 @@ CELLS = {
 }
 
 
+class Extent(NamedTuple):
+    """Which steps of which sequences exist, and how. In order of time."""
+
+    exists: np.ndarray  # (T, N)
+    reset: np.ndarray  # (T, N): the step starts from the initial state
+    hold: bool  # y of a step that does not exist: that of the step before, else zero
+
+    def in_order(self, direction):
+        exists, reset = (in_order(a, direction) for a in (self.exists, self.reset))
+        return Extent(exists[..., None], reset[..., None], self.hold)
+
+
+def extent(T, N, lengths=None, mask=None, reset=None, pad="zeros"):
+    lengths = np.full(N, T) if lengths is None else np.asarray(lengths)
+    exists = np.arange(T)[:, None] < lengths
+    if mask is not None:
+        exists = exists & mask
+    reset = np.zeros((T, N), bool) if reset is None else np.asarray(reset)
+    return Extent(exists, exists & reset, pad == "hold")
+
+
 class Trace(NamedTuple):
     """What a forward over time keeps: x (T, N, I) and all that follows from it."""
 
@@ -204,37 +225,60 @@ class Trace(NamedTuple):
     h: np.ndarray  # (T+1, N, H), slot 0 the initial state
     c: np.ndarray | None
     gates: np.ndarray  # (T, N, G, H)
+    y: np.ndarray  # (T, N, H)
 
 
-def forward(cell, x, h_0, c_0, w):
-    """A cell over time: x (T, N, I) from h_0 and c_0 (N, H)."""
-    h, c, gates = [h_0], [c_0], []
-    for x_t in x:
-        h_next, c_next, gates_t = cell.step(x_t, h[-1], c[-1], w)
-        h.append(h_next)
-        c.append(c_next)
-        gates.append(gates_t)
-    gates = np.array(gates).reshape(len(x), len(h_0), cell.gates, h_0.shape[1])
-    return Trace(x, np.array(h), np.array(c) if cell.has_c else None, gates)
+def starting_states(h, initial, reset):
+    """From the states h (T+1, N, H), those that the steps start from."""
+    return np.where(reset, initial, h[:-1])
 
 
-def backward(cell, dy, dc_all, dh, dc, trace, w):
+def forward(cell, x, h_0, c_0, w, steps):
+    """A cell over time: x (T, N, I) from h_0 and c_0 (N, H), where steps exist."""
+    exists, reset, hold = steps
+    h, c, gates, y = [h_0], [c_0], [], []
+    for t, x_t in enumerate(x):
+        before_h = np.where(reset[t], h_0, h[-1])
+        before_c = np.where(reset[t], c_0, c[-1]) if cell.has_c else None
+        h_next, c_next, gates_t = cell.step(x_t, before_h, before_c, w)
+        h.append(np.where(exists[t], h_next, h[-1]))
+        c.append(np.where(exists[t], c_next, c[-1]) if cell.has_c else None)
+        gates.append(np.where(exists[t][..., None], gates_t, 0))
+        held = y[-1] if y and hold else 0
+        y.append(np.where(exists[t], h_next, held))
+    shape = len(x), *h_0.shape
+    gates = np.array(gates).reshape(*shape[:2], cell.gates, shape[2])
+    c = np.array(c) if cell.has_c else None
+    return Trace(x, np.array(h), c, gates, np.array(y).reshape(shape))
+
+
+def backward(cell, dy, dc_all, dh, dc, trace, w, steps):
     """dx, dh_0, dc_0 and the gradients of w.
 
-    dy (T, N, H) is the gradient of every h_t, dc_all that of every c_t; dh and dc are
+    dy (T, N, H) is the gradient of every y_t, dc_all that of every c_t; dh and dc are
     those of the final state.
     """
-    x, h, c, gates = trace
+    exists, reset, hold = steps
+    x, h, c, gates, _ = trace
+    before_h = starting_states(h, h[0], reset)
+    before_c = starting_states(c, c[0], reset) if cell.has_c else [None] * len(x)
+    c = c if cell.has_c else [None] * len(h)
     dx = np.zeros(x.shape)
     dw = Weights(*(np.zeros(np.shape(p)) for p in w))
-    c = c if cell.has_c else [None] * len(h)
+    dh_0, dc_0, held = np.zeros(dh.shape), np.zeros(dc.shape), np.zeros(dh.shape)
     for t in reversed(range(len(x))):
-        dh, dc = dh + dy[t], dc + dc_all[t]
-        dx[t], dh, dc, dw_t = cell.step_backward(
-            dh, dc, x[t], h[t], c[t], gates[t], c[t + 1], w
+        e = exists[t]
+        dh = dh + e * (dy[t] + held)
+        held = np.where(e, 0, held + dy[t]) if hold else held
+        dc = dc + dc_all[t]
+        dx[t], dh_before, dc_before, dw_t = cell.step_backward(
+            e * dh, e * dc, x[t], before_h[t], before_c[t], gates[t], c[t + 1], w
         )
+        dh_0, dc_0 = dh_0 + reset[t] * dh_before, dc_0 + reset[t] * dc_before
+        dh = np.where(e, ~reset[t] * dh_before, dh)
+        dc = np.where(e, ~reset[t] * dc_before, dc)
         dw = Weights(*(total + d for total, d in zip(dw, dw_t, strict=True)))
-    return dx, dh, dc, dw
+    return dx, dh_0 + dh, dc_0 + dc, dw
 
 
 # A network: PyTorch's names, states (L*D, N, H) indexed layer * D + direction.
@@ -262,14 +306,24 @@ class NetworkTrace(NamedTuple):
 
 
 def network_forward(
-    params, x, state=None, *, cell, num_layers=1, bidirectional=False, masks=None
+    params,
+    x,
+    state=None,
+    *,
+    cell,
+    num_layers=1,
+    bidirectional=False,
+    masks=None,
+    steps=None,
 ):
     """x (T, N, I) through all layers.
 
     `state` is h_0, or (h_0, c_0) for an LSTM; None is zero. `masks` are the factors
-    (T, N, D*H) that dropout puts on the output of every layer but the last.
+    (T, N, D*H) that dropout puts on the output of every layer but the last. `steps`: an
+    Extent; None is all.
     """
     cell = CELLS[cell]
+    steps = extent(*x.shape[:2]) if steps is None else steps
     params = {name: as_number(p) for name, p in params.items()}
     D, H = 1 + bidirectional, params["weight_hh_l0"].shape[1]
     if state is None:
@@ -282,8 +336,9 @@ def network_forward(
         for d in range(D):
             k = layer * D + d
             w = weights_of(params, suffixes(num_layers, bidirectional)[k])
-            trace = forward(cell, in_order(x, d), as_number(h_0[k]), c_0[k], w)
-            outputs.append(in_order(trace.h[1:], d))
+            initial = as_number(h_0[k]), c_0[k]
+            trace = forward(cell, in_order(x, d), *initial, w, steps.in_order(d))
+            outputs.append(in_order(trace.y, d))
             traces.append(trace)
         x = np.concatenate(outputs, axis=2)
         if masks is not None and layer < num_layers - 1:
@@ -305,6 +360,7 @@ def network_backward(
     num_layers=1,
     bidirectional=False,
     masks=None,
+    steps=None,
 ):
     """dx, dh_0, dc_0 (None without c) and a dict of the gradients of `params`.
 
@@ -315,6 +371,7 @@ def network_backward(
     params = {name: as_number(p) for name, p in params.items()}
     D, states = 1 + bidirectional, trace.h_n.shape
     T = len(trace.y)
+    steps = extent(*trace.y.shape[:2]) if steps is None else steps
     dy = np.zeros(trace.y.shape) if dy is None else as_number(dy)
     dh_n = np.zeros(states) if dh_n is None else as_number(dh_n)
     dc_n = np.zeros(states) if dc_n is None else as_number(dc_n)
@@ -335,6 +392,7 @@ def network_backward(
                 dc_n[k],
                 trace.traces[k],
                 weights_of(params, suffix),
+                steps.in_order(d),
             )
             dx = dx + in_order(dx_d, d)
             names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
