@@ -46,8 +46,8 @@ class RNN(Computed, nn.RNN):
     Notes
     -----
     Changes of the parameters are followed. Where no gradients are recorded, those that
-    PyTorch does not count (through ``parameter.data`` or a NumPy view) are noticed at the
-    next call of `train` or `eval`. To differentiate a gradient again is an error.
+    PyTorch does not count (through ``parameter.data`` or a NumPy view) are noticed at
+    the next call of `train` or `eval`. To differentiate a gradient again is an error.
 
     References
     ----------
