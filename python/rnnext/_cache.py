@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from . import _core
+from ._dropout import Masks
 from ._validation import Array
 
 S = TypeVar("S")  # the state: h, or (h, c)
-# Whose cache it is: cell, I, H, L, D, bias, dtype.
-Kind: TypeAlias = tuple[str, int, int, int, int, bool, str]
+# y, of layers with merge=None a tuple of two; or its gradient.
+Output: TypeAlias = Any
+
+
+class Kind(NamedTuple):
+    """Whose cache it is."""
+
+    cell: str
+    I: int
+    H: int
+    L: int
+    D: int
+    bias: bool
+    merge: str | None
+    reverse: bool
+    dtype: str
+
+    def __str__(self) -> str:
+        return f"({', '.join(f'{k}={v}' for k, v in self._asdict().items())})"
 
 
 def read_only(array: Array) -> Array:
@@ -34,15 +52,16 @@ class Cache:
         Cell states of an LSTM.
     gates : list of ndarray of shape (T, N, G, H)
         Gates after activation, in PyTorch's order.
-    masks : list of ndarray of shape (T, N, D*H), or None
-        The factors that dropout put on the output of every layer but the last.
+    masks : list of ndarray, or dict of str to such lists, or None
+        The factors of dropout, as `forward` takes them for `dropout_masks`: a list
+        where there is dropout only between layers, else the kinds by name.
     """
 
     def __init__(
         self,
         weights: _core.Stack,
         saved: Sequence[_core.Saved],
-        masks: list[Array] | None,
+        masks: Masks | None,
         gates: int,
         batched: bool,
         kind: Kind,
@@ -70,8 +89,11 @@ class Cache:
         return [read_only(gates[:, :, : self._gates]) for *_, gates in self._saved]
 
     @property
-    def masks(self) -> list[Array] | None:
-        return None if self._masks is None else [read_only(m) for m in self._masks]
+    def masks(self) -> list[Array] | dict[str, list[Array]] | None:
+        if self._masks is None:
+            return None
+        named = {k: [read_only(m) for m in v] for k, v in self._masks.named().items()}
+        return named["between"] if list(named) == ["between"] else named or None
 
     def __repr__(self) -> str:
         slots, N, _ = self._saved[0][1].shape
