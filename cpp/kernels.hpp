@@ -65,17 +65,27 @@ template <class T> struct Packed {
     int panels;
 };
 
-// One chunk of time steps of one direction. Pointers stand at the first row and, in
-// order of computation, at the first step; strides are in elements and may be negative
-// over time. Rows are sequences of the batch.
+// One time step: how many sequences take part, the first of the chunk's, and which row
+// is that of the first sequence in arrays that hold a row for each sequence and step.
+struct Step {
+    index rows;
+    index a;       // pre-activations and their gradients
+    index y;       // outputs and their gradients
+    index before;  // states, those that the step starts from
+    index kept;    // what the step leaves for backward
+};
+
+// One chunk of time steps of one direction, for rows (sequences) from the chunk's first
+// on; strides are in elements.
 template <class T> struct ForwardScan {
     index steps, units;
-    Packed<T> w[2];  // recurrent weights, one per CellTraits::h
+    const Step* step;  // in order of computation
+    Packed<T> w[2];    // recurrent weights, one per CellTraits::h
 
-    // Pre-activations [steps][rows][columns in blocks]: in, the input projection and
-    // the biases; overwritten.
+    // Pre-activations, columns in blocks: in, the input projection and the biases;
+    // overwritten.
     T* a;
-    index a_time, a_row;
+    index a_row;
 
     // States, rows of whole vectors `state_row` apart. h has two slots, used in turn:
     // step s of the call reads slot s & 1; c is updated in place, null without one.
@@ -83,45 +93,38 @@ template <class T> struct ForwardScan {
     index state_row, slot;
     index first_step;
 
-    // Where to keep the states after each step, [steps][rows][H], or null.
-    T *kept_h, *kept_c;
-    index kept_time;
+    // Where to keep the states after each step, rows of H, and the saved values, rows
+    // of [saved][H]; or null.
+    T *kept_h, *kept_c, *saved;
 
     T* y;  // output
-    index y_time, y_row;
-
-    T* saved;  // [steps][rows][saved][H], or null
-    index saved_time;
+    index y_row;
 
     T* operand;  // [rows][state_row] scratch, for cells with a second product
 };
 
 template <class T> struct BackwardScan {
     index steps, units;
-    Packed<T> w[2];  // transposed recurrent weights: K = count * H
+    const Step* step;  // in order of computation
+    Packed<T> w[2];    // transposed recurrent weights: K = count * H
 
-    // What forward kept: states, slot 0 before the chunk's first step, and saved
-    // values.
+    // What forward kept: the states before the steps and after, and the saved values.
     const T *h, *c;
-    index slot;
-    const T* saved;
-    index saved_time;
+    const T *kept_h, *kept_c, *saved;
 
     const T* dy;  // or null
-    index dy_time, dy_row;
-    const T* dc_all;  // gradient of every c, [steps][rows][H], or null
-    index dc_all_time;
+    index dy_row;
+    const T* dc_all;  // gradient of every c, rows as they were kept, or null
 
     T *dh, *dc;   // carried gradients [rows][d_row]
     index d_row;  // at least H rounded up to whole vectors
 
-    T* da;  // out: [steps][rows][columns * H]
-    index da_time, da_row;
+    T* da;  // out: rows of columns * H
+    index da_row;
 
-    // For cells with a second product. operand, out: r * h [steps][rows][H]; d_operand:
-    // scratch [rows][d_row]; zeros: d_row of them.
+    // For cells with a second product. operand, out: r * h, rows of H as those of da;
+    // d_operand: scratch [rows][d_row]; zeros: d_row of them.
     T* operand;
-    index operand_time;
     T* d_operand;
     const T* zeros;
 };

@@ -11,12 +11,14 @@
 #pragma once
 
 #include "pool.hpp"
+#include "runs.hpp"
 #include "weights.hpp"
 
 namespace rnnext {
 
 // What forward keeps for backward, in order of computation: h and c [T+1, N, H] with
-// the initial state in slot 0, gates [T, N, saved, H]. c null without a cell state.
+// the initial state in slot 0, gates [T, N, saved, H]. c null without a cell state. Of
+// runs: h and c [count + rows, H], gates [rows, saved, H], without padding.
 template <class T> struct LayerCache {
     T *h, *c, *gates;
 };
@@ -25,10 +27,11 @@ template <class T> struct LayerForward {
     const Weights<T>& weights;
     index T_, N;
     bool reverse;
+    const Runs* runs = nullptr;              // null: every step of every sequence
     const T* x = nullptr;                    // [T, N, I]
     const T *h_0 = nullptr, *c_0 = nullptr;  // [N, H], null is zero
-    T* y = nullptr;                          // [T, N, H] with strides
-    index y_time = 0, y_row = 0;
+    T* y = nullptr;  // [T, N, H], rows of y_row; of no run: left alone
+    index y_row = 0;
     T *h_n = nullptr, *c_n = nullptr;      // [N, H]; c_n may be null
     const LayerCache<T>* cache = nullptr;  // null: inference
 };
@@ -37,13 +40,14 @@ template <class T> struct LayerBackward {
     const Weights<T>& weights;
     index T_, N;
     bool reverse;
+    const Runs* runs = nullptr;
     const T* x = nullptr;
     LayerCache<const T> cache = {};
     const T* dy = nullptr;  // as y, or null
-    index dy_time = 0, dy_row = 0;
+    index dy_row = 0;
     const T *dh_n = nullptr, *dc_n = nullptr;  // [N, H] or null
     const T* dc = nullptr;  // of every c_t in order of computation, [T, N, H], or null
-    T* dx = nullptr;        // [T, N, I] or null
+    T* dx = nullptr;        // [T, N, I] or null; of no run: left alone
     bool add_dx = false;    // to what is there: the other direction's
     T *dh_0 = nullptr, *dc_0 = nullptr;  // [N, H]; dc_0 may be null
     T *dw_ih = nullptr, *dw_hh = nullptr, *db_ih = nullptr, *db_hh = nullptr;

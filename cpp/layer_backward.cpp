@@ -12,7 +12,8 @@ namespace {
 // of dx and of the gradients.
 template <class T> class Unprojection {
   public:
-    Unprojection(const LayerBackward<T>& call, const Schedule& plan, Scratch& scratch)
+    Unprojection(const LayerBackward<T>& call, const Sequences& all,
+                 const Schedule& plan, Scratch& scratch)
         : da_row(row_stride<T>(call.weights.traits.columns * call.weights.hidden_size)),
           call_(call), w_(call.weights) {
         const index rows = plan.chunk * plan.slab, columns = w_.traits.columns;
@@ -26,33 +27,31 @@ template <class T> class Unprojection {
         sums_ = scratch.take<T>({columns, H});
         tile_ = scratch.take<T>({plan.threads, tile_size()});
         zeros_ = scratch.take<T>({I});
-        if (call.dx && call.add_dx) dx_ = scratch.take<T>({rows, I});
+        if (call.dx && (call.add_dx || call.runs)) dx_ = scratch.take<T>({rows, I});
         std::fill_n(sums_, columns * H, T(0));
         std::fill_n(zeros_, I, T(0));
-        if (call.T_ > 0 && call.N > 0) return;
+        if (all.rows() > 0) return;
         std::fill_n(call.dw_ih, w_.traits.gates * H * I, T(0));
         std::fill_n(call.dw_hh, w_.traits.gates * H * H, T(0));
     }
 
     // `add`: to the parameter gradients of the chunks before.
-    void run(const Team& team, const Chunk& chunk, index slab, index rows, bool add) {
-        const index I = w_.input_size, H = w_.hidden_size, N = call_.N;
-        const index height = chunk.count * rows;
+    void run(const Team& team, const Chunk& chunk, bool add) {
+        const index I = w_.input_size, H = w_.hidden_size, height = chunk.rows;
+        const bool by_row = call_.runs;  // those of x lie anywhere
 
-        const auto x_at = [&](index i) {
-            return call_.x + ((chunk.time + i) * N + slab) * I;
-        };
-        const auto h_at = [&](index i) {
-            return call_.cache.h + (chunk.step_at(i) * N + slab) * H;
-        };
-        pack_rows(team, packed_x_, height, I, chunk.count, rows, x_at);
-        pack_rows(team, packed_h_, height, H, chunk.count, rows, h_at);
+        pack_rows(team, packed_x_, chunk, I, by_row, [&](const Step& step, index n) {
+            return call_.x + chunk.source(step, n) * I;
+        });
+        pack_rows(team, packed_h_, chunk, H, false, [&](const Step& step, index) {
+            return call_.cache.h + step.before * H;
+        });
         if (operand)
-            pack_rows(team, packed_operand_, height, H, chunk.count, rows,
-                      [&](index i) { return operand + i * rows * H; });
+            pack_rows(team, packed_operand_, chunk, H, false,
+                      [&](const Step& step, index) { return operand + step.a * H; });
         team.wait();
 
-        if (call_.dx) input_gradient(team, chunk, slab, rows);
+        if (call_.dx) input_gradient(team, chunk);
         const Range mine = team.share(w_.traits.columns * H, w_.kernels.row_tile);
         parameter_gradient(team, mine, w_.traits.x, {packed_x_, height, I, 1}, add,
                            call_.dw_ih);
@@ -79,37 +78,52 @@ template <class T> class Unprojection {
         return round_up(gradient_rows * w_.kernels.row_tile, 16);
     }
 
-    // This thread's blocks of the packed rows at row(0), row(1) ... row(count - 1),
-    // each `rows` rows of `units`.
+    // This thread's blocks of the packed rows of `units` at row(step, 0) and after, or
+    // one by one.
     template <class Row>
-    void pack_rows(const Team& team, T* packed, index height, index units, index count,
-                   index rows, Row row) {
+    void pack_rows(const Team& team, T* packed, const Chunk& chunk, index units,
+                   bool by_row, Row row) {
         const Range mine = team.share(units, w_.block_units());
-        T* const to = packed + mine.begin * height;
-        for (index i = 0; i < count && mine.begin < mine.end; ++i)
-            w_.kernels.pack(to, height, mine.end - mine.begin, 1, 0, i * rows, rows,
-                            row(i) + mine.begin, units, 1);
+        if (mine.begin >= mine.end) return;
+        T* const to = packed + mine.begin * chunk.rows;
+        for (index i = 0; i < chunk.count; ++i) {
+            const Step& step = chunk.stored(i);
+            const index at_once = by_row ? 1 : step.rows;
+            for (index n = 0; n < step.rows; n += at_once)
+                w_.kernels.pack(to, chunk.rows, mine.end - mine.begin, 1, 0, step.a + n,
+                                at_once, row(step, n) + mine.begin, units, 1);
+        }
     }
 
-    void input_gradient(const Team& team, const Chunk& chunk, index slab, index rows) {
+    void input_gradient(const Team& team, const Chunk& chunk) {
         const index I = w_.input_size;
         const Range blocks{0, (I + w_.block_units() - 1) / w_.block_units()};
+        const auto rows_to = [&](Range rows, T* to) {
+            w_.kernels.product_exact(
+                da + rows.begin * da_row + w_.traits.x.first * w_.hidden_size, da_row,
+                rows.end - rows.begin, w_.x_transposed(), blocks, zeros_, to, I);
+        };
+        const Range mine = team.share(chunk.rows, w_.kernels.row_tile);
+        if (!dx_ && chunk.neighbours())
+            return rows_to(
+                mine, call_.dx + (chunk.source(chunk.stored(0), 0) + mine.begin) * I);
+        if (dx_) rows_to(mine, dx_ + mine.begin * I);
         for (index i = 0; i < chunk.count; ++i) {
-            // The steps' rows are neighbours when the slab is the whole batch.
-            const bool all = rows == call_.N;
-            const Range mine =
-                team.share(all ? chunk.count * rows : rows, w_.kernels.row_tile);
-            const index height = mine.end - mine.begin;
-            T* const to =
-                call_.dx + ((chunk.time + i) * call_.N + slab + mine.begin) * I;
-            T* const first = call_.add_dx ? dx_ + mine.begin * I : to;
-            w_.kernels.product_exact(da + (i * rows + mine.begin) * da_row +
-                                         w_.traits.x.first * w_.hidden_size,
-                                     da_row, height, w_.x_transposed(), blocks, zeros_,
-                                     first, I);
-            if (call_.add_dx)
-                for (index j = 0; j < height * I; ++j) to[j] += first[j];
-            if (all) break;
+            const Step& step = chunk.stored(i);
+            const Range rows{std::max(mine.begin, step.a),
+                             std::min(mine.end, step.a + step.rows)};
+            if (rows.begin >= rows.end) continue;
+            if (!dx_) {
+                rows_to(rows, call_.dx + chunk.source(step, rows.begin - step.a) * I);
+                continue;
+            }
+            for (index r = rows.begin; r < rows.end; ++r) {
+                const T* const from = dx_ + r * I;
+                T* const to = call_.dx + chunk.source(step, r - step.a) * I;
+                if (!call_.add_dx) copy(from, I, to);
+                else
+                    for (index j = 0; j < I; ++j) to[j] += from[j];
+            }
         }
     }
 
@@ -138,80 +152,136 @@ template <class T> class Unprojection {
     T *sums_, *tile_, *zeros_, *dx_ = nullptr;
 };
 
+// What a call computes with: scratch, and its part of the work.
+template <class T> class Backward {
+  public:
+    Backward(const LayerBackward<T>& call, Scratch& scratch)
+        : call_(call), w_(call.weights), all_{call.T_, call.N, call.reverse, call.runs},
+          plan_(backward_schedule(w_, all_)), d_row_(w_.padded_units()),
+          unproject_(call, all_, plan_, scratch) {
+        steps_ = scratch.take<Step>({plan_.threads, plan_.chunk});
+        dh_ = scratch.take<T>({all_.count(), d_row_});
+        if (w_.traits.has_c) dc_ = scratch.take<T>({all_.count(), d_row_});
+        if (w_.traits.h[1].count) d_operand_ = scratch.take<T>({plan_.slab, d_row_});
+        if (call.runs && call.dy)
+            dy_ = scratch.take<T>({plan_.chunk, plan_.slab, w_.hidden_size});
+        zeros_ = scratch.take<T>({d_row_});
+        std::fill_n(zeros_, d_row_, T(0));
+    }
+
+    void run(Interrupt interrupt) {
+        begin(call_.dh_n, dh_);
+        if (dc_) begin(call_.dc_n, dc_);
+        Stop stop(interrupt);
+        run_parallel(plan_.threads, [&](const Team& team) {
+            for (index first = 0; first < all_.count(); first += plan_.slab)
+                if (!slab(team, {first, std::min(first + plan_.slab, all_.count())},
+                          stop))
+                    return;
+        });
+        stop.rethrow();
+        unproject_.finish();
+        end(dh_, call_.dh_0);
+        if (dc_ && call_.dc_0) end(dc_, call_.dc_0);
+    }
+
+  private:
+    void begin(const T* d_n, T* d) {
+        const index H = w_.hidden_size;
+        for (index i = 0; i < all_.count(); ++i)
+            copy_row(d_n && all_.is_last(i) ? d_n + all_.of(i) * H : nullptr, H,
+                     d + i * d_row_, d_row_);
+    }
+
+    // To the initial state; of a sequence with several runs, the sum.
+    void end(const T* d, T* d_0) {
+        const index H = w_.hidden_size;
+        if (call_.runs) std::fill_n(d_0, call_.N * H, T(0));
+        for (index i = 0; i < all_.count(); ++i) {
+            T* const to = d_0 + all_.of(i) * H;
+            if (!call_.runs) copy(d + i * d_row_, H, to);
+            else
+                for (index j = 0; j < H; ++j) to[j] += d[i * d_row_ + j];
+        }
+    }
+
+    // False: stopped.
+    bool slab(const Team& team, Range sequences, Stop& stop) {
+        const Schedule::Part part =
+            plan_.part(team, all_, sequences, w_.blocks(), w_.kernels.row_tile);
+        Step* const room = steps_ + team.thread * plan_.chunk;
+        const index chunks = (all_.steps() + plan_.chunk - 1) / plan_.chunk;
+        for (index i = chunks; i-- > 0;) {
+            const index first = i * plan_.chunk;
+            const Chunk chunk(all_, first, std::min(plan_.chunk, all_.steps() - first),
+                              sequences, room);
+            if (stop.now(team)) return false;
+            if (dy_) gather(chunk, part);
+            scan(team, chunk, part, sequences.begin);
+            team.wait();
+            unproject_.run(team, chunk, sequences.begin > 0 || i < chunks - 1);
+        }
+        return true;
+    }
+
+    // This thread's part of the gradient of the output.
+    void gather(const Chunk& chunk, const Schedule::Part& part) {
+        const index H = w_.hidden_size;
+        const Range units = w_.units(part.blocks);
+        for (index s = 0; s < chunk.count; ++s) {
+            const Step& step = chunk.step[s];
+            for (index n = part.rows.begin; n < std::min(part.rows.end, step.rows); ++n)
+                copy(call_.dy + chunk.source(step, n) * call_.dy_row + units.begin,
+                     units.end - units.begin, dy_ + (step.y + n) * H + units.begin);
+        }
+    }
+
+    void scan(const Team& team, const Chunk& chunk, const Schedule::Part& part,
+              index slab) {
+        const index H = w_.hidden_size, kept = all_.count() * H;
+        BackwardScan<T> scan{};
+        scan.steps = chunk.count;
+        scan.units = H;
+        scan.step = chunk.step;
+        scan.w[0] = w_.h_transposed(0);
+        scan.w[1] = w_.h_transposed(1);
+        scan.h = call_.cache.h;
+        scan.kept_h = call_.cache.h + kept;
+        if (dc_) {
+            scan.c = call_.cache.c;
+            scan.kept_c = call_.cache.c + kept;
+            scan.dc_all = call_.dc;
+            scan.dc = dc_ + slab * d_row_;
+        }
+        scan.saved = call_.cache.gates;
+        scan.dy = dy_ ? dy_ : call_.dy;
+        scan.dy_row = dy_ ? H : call_.dy_row;
+        scan.dh = dh_ + slab * d_row_;
+        scan.d_row = d_row_;
+        scan.da = unproject_.da;
+        scan.da_row = unproject_.da_row;
+        scan.operand = unproject_.operand;
+        scan.d_operand = d_operand_;
+        scan.zeros = zeros_;
+        w_.kernels.cells[int(w_.kind)].scan_backward(scan, part.rows, part.blocks,
+                                                     plan_.sync(team));
+    }
+
+    const LayerBackward<T>& call_;
+    const Weights<T>& w_;
+    const Sequences all_;
+    const Schedule plan_;
+    const index d_row_;
+    Unprojection<T> unproject_;
+    Step* steps_;  // [threads][chunk]
+    T *dh_, *dc_ = nullptr, *d_operand_ = nullptr, *dy_ = nullptr, *zeros_;
+};
+
 }  // namespace
 
 template <class T> void backward(const LayerBackward<T>& call, Interrupt interrupt) {
-    const Weights<T>& w = call.weights;
-    const index N = call.N, H = w.hidden_size, state = elements<T>({N, H});
-    const index d_row = w.padded_units();
-    const bool has_c = w.traits.has_c, two_products = w.traits.h[1].count > 0;
-
-    const Schedule plan = backward_schedule(w, call.T_, N);
     Scratch scratch;
-    Unprojection<T> unproject(call, plan, scratch);
-    T* const dh = scratch.take<T>({N, d_row});
-    T* const dc = has_c ? scratch.take<T>({N, d_row}) : nullptr;
-    T* const d_operand = two_products ? scratch.take<T>({plan.slab, d_row}) : nullptr;
-    T* const zeros = scratch.take<T>({d_row});
-    std::fill_n(zeros, d_row, T(0));
-    copy_rows(call.dh_n, H, N, H, dh, d_row);
-    if (has_c) copy_rows(call.dc_n, H, N, H, dc, d_row);
-
-    Stop stop(interrupt);
-    const index chunks = (call.T_ + plan.chunk - 1) / plan.chunk;
-    run_parallel(plan.threads, [&](const Team& team) {
-        for (index slab = 0; slab < N; slab += plan.slab) {
-            const index rows = std::min(plan.slab, N - slab);
-            const Schedule::Part part =
-                plan.part(team, rows, w.blocks(), w.kernels.row_tile);
-            for (index i = chunks; i-- > 0;) {
-                const index first = i * plan.chunk;
-                const Chunk chunk(call.T_, call.reverse, first,
-                                  std::min(plan.chunk, call.T_ - first));
-                if (stop.now(team)) return;
-                const index da_time = rows * unproject.da_row;
-                const index saved = w.traits.saved * H;
-                const index slot = first * state + slab * H;
-                BackwardScan<T> scan{};
-                scan.steps = chunk.count;
-                scan.units = H;
-                scan.w[0] = w.h_transposed(0);
-                scan.w[1] = w.h_transposed(1);
-                scan.h = call.cache.h + slot;
-                if (has_c) scan.c = call.cache.c + slot;
-                scan.slot = state;
-                if (saved) scan.saved = call.cache.gates + (first * N + slab) * saved;
-                scan.saved_time = N * saved;
-                if (call.dy)
-                    scan.dy = call.dy + (chunk.time + chunk.start) * call.dy_time +
-                              slab * call.dy_row;
-                scan.dy_time = chunk.direction * call.dy_time;
-                scan.dy_row = call.dy_row;
-                if (call.dc) scan.dc_all = call.dc + slot;
-                scan.dc_all_time = state;
-                scan.dh = dh + slab * d_row;
-                if (has_c) scan.dc = dc + slab * d_row;
-                scan.d_row = d_row;
-                scan.da = unproject.da + chunk.start * da_time;
-                scan.da_time = chunk.direction * da_time;
-                scan.da_row = unproject.da_row;
-                if (two_products)
-                    scan.operand = unproject.operand + chunk.start * rows * H;
-                scan.operand_time = chunk.direction * rows * H;
-                scan.d_operand = d_operand;
-                scan.zeros = zeros;
-                w.kernels.cells[int(w.kind)].scan_backward(scan, part.rows, part.blocks,
-                                                           plan.sync(team));
-                team.wait();
-                unproject.run(team, chunk, slab, rows, slab > 0 || i < chunks - 1);
-            }
-        }
-    });
-    stop.rethrow();
-
-    unproject.finish();
-    copy_rows(dh, d_row, N, H, call.dh_0, H);
-    if (has_c && call.dc_0) copy_rows(dc, d_row, N, H, call.dc_0, H);
+    Backward<T>(call, scratch).run(interrupt);
 }
 
 template void backward(const LayerBackward<float>&, Interrupt);

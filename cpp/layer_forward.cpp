@@ -15,121 +15,178 @@ namespace {
 // cache, so that a tile of them does not fit there.
 template <class T> bool rows_collide(index n) { return n * sizeof(T) % 4096 == 0; }
 
-// Pre-activations of a chunk: a[i][n] = bias + x W_ih, i counting up in time. Columns
-// that x does not feed get their bias alone. `apart`: null, or room for the chunk's x
-// in rows that do not collide.
-template <class T>
-void project(const LayerForward<T>& call, const Team& team, const Chunk& chunk,
-             index slab, index slab_rows, const Schedule::Part& part, T* apart, T* a) {
-    const Weights<T>& w = call.weights;
-    const index I = w.input_size, row = w.a_row();
-    const index x_row = apart ? row_stride<T>(I) : I;
-    const auto x_at = [&](index i, index n) {
-        return call.x + ((chunk.time + i) * call.N + slab + n) * I;
-    };
-    if (apart) {  // the last readers have met since, between the chunks
-        const Range mine = team.share(chunk.count * slab_rows);
-        for (index i = mine.begin; i < mine.end; ++i)
-            copy(x_at(i / slab_rows, i % slab_rows), I, apart + i * x_row);
-        team.wait();
+// What a call computes with: scratch, and its part of the work.
+template <class T> class Forward {
+  public:
+    Forward(const LayerForward<T>& call, Scratch& scratch)
+        : call_(call), w_(call.weights), all_{call.T_, call.N, call.reverse, call.runs},
+          plan_(forward_schedule(w_, all_)), training_(call.cache != nullptr) {
+        const index I = w_.input_size, rows = plan_.chunk * plan_.slab;
+        steps_ = scratch.take<Step>({plan_.threads, plan_.chunk});
+        a_ = scratch.take<T>({rows, w_.a_row()});
+        if (call.runs || (call.N > 1 && rows_collide<T>(I)))
+            apart_ = scratch.take<T>({rows, row_stride<T>(I)});
+        if (call.runs) y_ = scratch.take<T>({rows, w_.hidden_size});
+        if (w_.traits.h[1].count)
+            operand_ = scratch.take<T>({plan_.slab, w_.state_row()});
+        h_ = scratch.take<T>({2, all_.count(), w_.state_row()});
+        if (w_.traits.has_c) c_ = scratch.take<T>({all_.count(), w_.state_row()});
     }
-    const auto rows_at = [&](index i, index rows) {
-        const index first = i * slab_rows + part.rows.begin;
-        const T* const x = apart ? apart + first * x_row : x_at(i, part.rows.begin);
-        T* const to = a + first * row;
-        w.kernels.product(x, x_row, rows, w.x(), part.blocks, w.bias(), 0, to, row,
-                          w.traits.x.first, w.traits.columns);
-        for (int p = 0; p < w.traits.columns; ++p) {
-            if (p >= w.traits.x.first && p < w.traits.x.first + w.traits.x.count)
-                continue;
-            w.for_column(part.blocks, p, [&](index offset, index width) {
-                for (index n = 0; n < rows; ++n)
-                    copy(w.bias() + offset, width, to + n * row + offset);
-            });
+
+    void run(Interrupt interrupt) {
+        begin(call_.h_0, h_, training_ ? call_.cache->h : nullptr);
+        if (c_) begin(call_.c_0, c_, training_ ? call_.cache->c : nullptr);
+        Stop stop(interrupt);
+        run_parallel(plan_.threads, [&](const Team& team) {
+            for (index first = 0; first < all_.count(); first += plan_.slab)
+                if (!slab(team, {first, std::min(first + plan_.slab, all_.count())},
+                          stop))
+                    return;
+        });
+        stop.rethrow();
+        end(h_, true, call_.h_n);
+        if (c_ && call_.c_n) end(c_, false, call_.c_n);
+    }
+
+  private:
+    // Initial states to where the scan and backward read them.
+    void begin(const T* state_0, T* state, T* kept) {
+        const index H = w_.hidden_size, row = w_.state_row();
+        for (index i = 0; i < all_.count(); ++i) {
+            const T* const from = state_0 ? state_0 + all_.of(i) * H : nullptr;
+            copy_row(from, H, state + i * row, row);
+            if (kept) copy_or_zero(from, H, kept + i * H);
         }
-    };
-    const index height = part.rows.end - part.rows.begin;
-    if (height == call.N)
-        rows_at(0, chunk.count * call.N);  // the steps' rows are neighbours
-    else
-        for (index i = 0; i < chunk.count; ++i) rows_at(i, height);
-}
+    }
+
+    // `ring`: of two slots, of which the last step wrote that of its number.
+    void end(const T* state, bool ring, T* state_n) {
+        const index H = w_.hidden_size, row = w_.state_row();
+        for (index i = 0; i < all_.count(); ++i) {
+            if (!all_.is_last(i)) continue;
+            const index slot = ring ? (all_.length(i) & 1) * all_.count() : 0;
+            copy(state + (slot + i) * row, H, state_n + all_.of(i) * H);
+        }
+    }
+
+    // False: stopped.
+    bool slab(const Team& team, Range sequences, Stop& stop) {
+        const Schedule::Part part =
+            plan_.part(team, all_, sequences, w_.blocks(), w_.kernels.row_tile);
+        Step* const room = steps_ + team.thread * plan_.chunk;
+        for (index first = 0; first < all_.steps(); first += plan_.chunk) {
+            const Chunk chunk(all_, first, std::min(plan_.chunk, all_.steps() - first),
+                              sequences, room);
+            if (stop.now(team)) return false;
+            project(team, chunk, part);
+            scan(team, chunk, part, sequences.begin);
+            if (call_.runs) scatter(chunk, part);
+        }
+        return true;
+    }
+
+    // Pre-activations of a chunk: bias + x W_ih. Columns that x does not feed get their
+    // bias alone.
+    void project(const Team& team, const Chunk& chunk, const Schedule::Part& part) {
+        const index I = w_.input_size, row = w_.a_row();
+        if (apart_) {  // the last readers have met since, between the chunks
+            const Range mine = team.share(chunk.rows);
+            for (index i = 0; i < chunk.count; ++i) {
+                const Step& step = chunk.stored(i);
+                for (index r = std::max(mine.begin, step.a);
+                     r < std::min(mine.end, step.a + step.rows); ++r)
+                    copy(call_.x + chunk.source(step, r - step.a) * I, I,
+                         apart_ + r * row_stride<T>(I));
+            }
+            team.wait();
+        }
+        const auto rows_at = [&](index first, const T* x, index x_row, index rows) {
+            T* const to = a_ + first * row;
+            w_.kernels.product(x, x_row, rows, w_.x(), part.blocks, w_.bias(), 0, to,
+                               row, w_.traits.x.first, w_.traits.columns);
+            for (int p = 0; p < w_.traits.columns; ++p) {
+                if (p >= w_.traits.x.first && p < w_.traits.x.first + w_.traits.x.count)
+                    continue;
+                w_.for_column(part.blocks, p, [&](index offset, index width) {
+                    for (index n = 0; n < rows; ++n)
+                        copy(w_.bias() + offset, width, to + n * row + offset);
+                });
+            }
+        };
+        const auto project_rows = [&](const Step& step, index n, index rows) {
+            if (rows <= 0) return;
+            const index first = step.a + n;
+            if (apart_)
+                rows_at(first, apart_ + first * row_stride<T>(I), row_stride<T>(I),
+                        rows);
+            else rows_at(first, call_.x + chunk.source(step, n) * I, I, rows);
+        };
+        if (part.all_rows && (apart_ || chunk.neighbours()))
+            return project_rows(chunk.stored(0), 0, chunk.rows);
+        for (index i = 0; i < chunk.count; ++i) {
+            const Step& step = chunk.stored(i);
+            project_rows(step, part.rows.begin,
+                         std::min(part.rows.end, step.rows) - part.rows.begin);
+        }
+    }
+
+    void scan(const Team& team, const Chunk& chunk, const Schedule::Part& part,
+              index slab) {
+        const index H = w_.hidden_size;
+        ForwardScan<T> scan{};
+        scan.steps = chunk.count;
+        scan.units = H;
+        scan.step = chunk.step;
+        scan.w[0] = w_.h(0);
+        scan.w[1] = w_.h(1);
+        scan.a = a_;
+        scan.a_row = w_.a_row();
+        scan.h = h_ + slab * w_.state_row();
+        if (c_) scan.c = c_ + slab * w_.state_row();
+        scan.state_row = w_.state_row();
+        scan.slot = all_.count() * w_.state_row();
+        scan.first_step = chunk.first;
+        if (training_) {
+            scan.kept_h = call_.cache->h + all_.count() * H;
+            if (c_) scan.kept_c = call_.cache->c + all_.count() * H;
+            if (w_.traits.saved) scan.saved = call_.cache->gates;
+        }
+        scan.y = call_.runs ? y_ : call_.y;
+        scan.y_row = call_.runs ? H : call_.y_row;
+        scan.operand = operand_;
+        w_.kernels.cells[int(w_.kind)].scan_forward(scan, part.rows, part.blocks,
+                                                    plan_.sync(team));
+    }
+
+    // This thread's part of the output to its places.
+    void scatter(const Chunk& chunk, const Schedule::Part& part) {
+        const index H = w_.hidden_size;
+        const Range units = w_.units(part.blocks);
+        for (index s = 0; s < chunk.count; ++s) {
+            const Step& step = chunk.step[s];
+            for (index n = part.rows.begin; n < std::min(part.rows.end, step.rows); ++n)
+                copy(y_ + (step.y + n) * H + units.begin, units.end - units.begin,
+                     call_.y + chunk.source(step, n) * call_.y_row + units.begin);
+        }
+    }
+
+    const LayerForward<T>& call_;
+    const Weights<T>& w_;
+    const Sequences all_;
+    const Schedule plan_;
+    const bool training_;
+    Step* steps_;  // [threads][chunk]
+    T* a_;
+    T *apart_ = nullptr, *y_ = nullptr, *operand_ = nullptr;  // of a chunk, or null
+    T *h_, *c_ = nullptr;
+};
 
 }  // namespace
 
 template <class T> void forward(const LayerForward<T>& call, Interrupt interrupt) {
-    const Weights<T>& w = call.weights;
-    const index N = call.N, H = w.hidden_size, state = elements<T>({N, H});
-    const index state_row = w.state_row(), a_row = w.a_row();
-    const bool has_c = w.traits.has_c, training = call.cache != nullptr;
-    if (N == 0) return;
-
-    const Schedule plan = forward_schedule(w, call.T_, N);
+    if (call.N == 0) return;
     Scratch scratch;
-    T* const a = scratch.take<T>({plan.chunk, plan.slab, a_row});
-    T* const apart =
-        N > 1 && rows_collide<T>(w.input_size)
-            ? scratch.take<T>({plan.chunk, plan.slab, row_stride<T>(w.input_size)})
-            : nullptr;
-    T* const operand =
-        w.traits.h[1].count ? scratch.take<T>({plan.slab, state_row}) : nullptr;
-    T* const h = scratch.take<T>({2, N, state_row});
-    T* const c = has_c ? scratch.take<T>({N, state_row}) : nullptr;
-    copy_rows(call.h_0, H, N, H, h, state_row);
-    if (has_c) copy_rows(call.c_0, H, N, H, c, state_row);
-    if (training) {
-        copy_or_zero(call.h_0, state, call.cache->h);
-        if (has_c) copy_or_zero(call.c_0, state, call.cache->c);
-    }
-
-    Stop stop(interrupt);
-    run_parallel(plan.threads, [&](const Team& team) {
-        for (index slab = 0; slab < N; slab += plan.slab) {
-            const index rows = std::min(plan.slab, N - slab);
-            const Schedule::Part part =
-                plan.part(team, rows, w.blocks(), w.kernels.row_tile);
-            for (index first = 0; first < call.T_; first += plan.chunk) {
-                const Chunk chunk(call.T_, call.reverse, first,
-                                  std::min(plan.chunk, call.T_ - first));
-                if (stop.now(team)) return;
-                project(call, team, chunk, slab, rows, part, apart, a);
-                const index a_time = rows * a_row, saved = w.traits.saved * H;
-                ForwardScan<T> scan{};
-                scan.steps = chunk.count;
-                scan.units = H;
-                scan.w[0] = w.h(0);
-                scan.w[1] = w.h(1);
-                scan.a = a + chunk.start * a_time;
-                scan.a_time = chunk.direction * a_time;
-                scan.a_row = a_row;
-                scan.h = h + slab * state_row;
-                if (has_c) scan.c = c + slab * state_row;
-                scan.state_row = state_row;
-                scan.slot = N * state_row;
-                scan.first_step = first;
-                if (training) {
-                    const index slot = (first + 1) * state + slab * H;
-                    scan.kept_h = call.cache->h + slot;
-                    if (has_c) scan.kept_c = call.cache->c + slot;
-                }
-                scan.kept_time = state;
-                scan.y = call.y + (chunk.time + chunk.start) * call.y_time +
-                         slab * call.y_row;
-                scan.y_time = chunk.direction * call.y_time;
-                scan.y_row = call.y_row;
-                if (training && saved)
-                    scan.saved = call.cache->gates + (first * N + slab) * saved;
-                scan.saved_time = N * saved;
-                scan.operand = operand;
-                w.kernels.cells[int(w.kind)].scan_forward(scan, part.rows, part.blocks,
-                                                          plan.sync(team));
-            }
-        }
-    });
-    stop.rethrow();
-
-    copy_rows(h + (call.T_ & 1) * N * state_row, state_row, N, H, call.h_n, H);
-    if (has_c && call.c_n) copy_rows(c, state_row, N, H, call.c_n, H);
+    Forward<T>(call, scratch).run(interrupt);
 }
 
 template void forward(const LayerForward<float>&, Interrupt);

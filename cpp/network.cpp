@@ -93,7 +93,6 @@ template <class T> void forward(const NetworkForward<T>& call, Interrupt interru
             layer.h_0 = at(call.h_0, i * state);
             layer.c_0 = at(call.c_0, i * state);
             layer.y = of_direction[d];
-            layer.y_time = N * width;
             layer.y_row = width;
             layer.h_n = call.h_n + i * state;
             layer.c_n = at(call.c_n, i * state);
@@ -138,7 +137,6 @@ template <class T> void backward(const NetworkBackward<T>& call, Interrupt inter
                            ? nullptr
                            : unmerge(stack.merge, dy, &call.caches[std::size_t(l * D)],
                                      d, call.T_, state, unmerged);
-            layer.dy_time = N * width;
             layer.dy_row = width;
             layer.dh_n = at(call.dh_n, i * state);
             layer.dc_n = at(call.dc_n, i * state);
@@ -201,7 +199,6 @@ void Stepper<T>::step(const Stack<T>& stack, const T* x, T* out, Interrupt inter
         layer.h_0 = layer.h_n = h_.get() + l * N * H;
         layer.c_0 = layer.c_n = at(c_.get(), l * N * H);
         layer.y = l == L - 1 ? out : between_[l & 1].get();
-        layer.y_time = N * H;
         layer.y_row = H;
         forward(layer, interrupt);
         x = layer.y;

@@ -27,9 +27,10 @@ template <class T> index row_bytes(const Weights<T>& w) {
 // `work` times the operations of forward; chunks of about `chunk_bytes`, but of at
 // least `chunk_rows` rows.
 template <class T>
-Schedule schedule(const Weights<T>& w, index T_, index N, double work,
+Schedule schedule(const Weights<T>& w, const Sequences& all, double work,
                   index chunk_bytes, index chunk_rows) {
-    const index rows = std::max<index>(N, 1);
+    const index rows = std::max<index>(all.count(), 1);
+    const index steps = std::max<index>(all.steps(), 1);
     // Narrow layers take the time of a vector or so.
     const double step =
         work * forward_flops(w.traits, 1, rows, std::max<index>(w.input_size, 16),
@@ -39,9 +40,9 @@ Schedule schedule(const Weights<T>& w, index T_, index N, double work,
     s.slab = (rows + slabs - 1) / slabs;
     s.chunk = std::max(chunk_bytes / (row_bytes(w) * s.slab), chunk_rows / s.slab);
     s.chunk = std::min(s.chunk, index(flops_per_chunk / step * double(slabs)));
-    s.chunk = std::clamp<index>(s.chunk, 1, std::max<index>(T_, 1));
+    s.chunk = std::clamp<index>(s.chunk, 1, steps);
 
-    s.threads = threads_for(step * double(T_));
+    s.threads = threads_for(step / double(rows) * double(all.rows()));
     const index tiles = (s.slab + w.kernels.row_tile - 1) / w.kernels.row_tile;
     // Rows where all weights stay in a thread's own cache anyway.
     const index weights = w.traits.gates * w.hidden_size *
@@ -62,25 +63,43 @@ int threads_for(double flops) {
                     int(std::min(double(get_num_threads()), flops / flops_per_thread)));
 }
 
-Schedule::Part Schedule::part(const Team& team, index rows, index blocks,
-                              index row_tile) const {
-    if (split == Split::rows) return {team.share(rows, row_tile), {0, blocks}};
-    return {{0, rows}, team.share(blocks)};
+Schedule::Part Schedule::part(const Team& team, const Sequences& all, Range slab,
+                              index blocks, index row_tile) const {
+    const index rows = slab.end - slab.begin;
+    if (split == Split::units) return {{0, rows}, team.share(blocks), true};
+    if (!all.runs) {
+        const Range mine = team.share(rows, row_tile);
+        return {mine, {0, blocks}, mine.end - mine.begin == rows};
+    }
+    // Longer runs come first: a share is of steps.
+    index total = 0;
+    for (index i = slab.begin; i < slab.end; ++i) total += all.length(i);
+    const Range steps = team.share(total);
+    const auto reach = [&](index wanted) {
+        index i = slab.begin;
+        for (index sum = 0; i < slab.end && sum < wanted; ++i) sum += all.length(i);
+        return std::min(round_up(i - slab.begin, row_tile), rows);
+    };
+    const bool final = team.thread == team.threads - 1;
+    const Range mine{reach(steps.begin), final ? rows : reach(steps.end)};
+    return {mine, {0, blocks}, mine.end - mine.begin == rows};
 }
 
 // Pre-activations of a chunk stay in the second-level cache.
-template <class T> Schedule forward_schedule(const Weights<T>& w, index T_, index N) {
-    return schedule(w, T_, N, 1, index(256) << 10, 48);
+template <class T>
+Schedule forward_schedule(const Weights<T>& w, const Sequences& all) {
+    return schedule(w, all, 1, index(256) << 10, 48);
 }
 
 // Enough rows at a time that the parameter gradients are read and written seldom.
-template <class T> Schedule backward_schedule(const Weights<T>& w, index T_, index N) {
-    return schedule(w, T_, N, 2, index(1) << 20, 512);
+template <class T>
+Schedule backward_schedule(const Weights<T>& w, const Sequences& all) {
+    return schedule(w, all, 2, index(1) << 20, 512);
 }
 
-template Schedule forward_schedule(const Weights<float>&, index, index);
-template Schedule forward_schedule(const Weights<double>&, index, index);
-template Schedule backward_schedule(const Weights<float>&, index, index);
-template Schedule backward_schedule(const Weights<double>&, index, index);
+template Schedule forward_schedule(const Weights<float>&, const Sequences&);
+template Schedule forward_schedule(const Weights<double>&, const Sequences&);
+template Schedule backward_schedule(const Weights<float>&, const Sequences&);
+template Schedule backward_schedule(const Weights<double>&, const Sequences&);
 
 }  // namespace rnnext

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "pool.hpp"
+#include "runs.hpp"
 #include "weights.hpp"
 
 namespace rnnext {
@@ -23,20 +24,22 @@ struct Schedule {
     index chunk;  // steps between projection and scan, or scan and unprojection
 
     struct Part {
-        Range rows, blocks;
+        Range rows, blocks;  // of the slab, of the units
+        bool all_rows;
     };
     // How threads meet within a scan: only where they share its rows.
     Sync sync(const Team& team) const {
         return split == Split::units ? team.sync() : Sync{nullptr, nullptr};
     }
-    // A thread's part of a slab of `rows` rows.
-    Part part(const Team& team, index rows, index blocks, index row_tile) const;
+    // A thread's part of a slab.
+    Part part(const Team& team, const Sequences& all, Range slab, index blocks,
+              index row_tile) const;
 };
 
 template <class T>
-Schedule forward_schedule(const Weights<T>& weights, index T_, index N);
+Schedule forward_schedule(const Weights<T>& weights, const Sequences& all);
 template <class T>
-Schedule backward_schedule(const Weights<T>& weights, index T_, index N);
+Schedule backward_schedule(const Weights<T>& weights, const Sequences& all);
 
 // Threads worth starting for work of so many floating-point operations.
 int threads_for(double flops);

@@ -5,6 +5,8 @@
 // forward.
 #pragma once
 
+#include <algorithm>
+
 #include "memory.hpp"
 #include "pool.hpp"
 
@@ -39,6 +41,10 @@ template <class T> class Weights {
 
     index block_units() const { return 2 * kernels.lanes; }
     index blocks() const { return (hidden_size + block_units() - 1) / block_units(); }
+    Range units(Range blocks) const {
+        return {std::min(blocks.begin * block_units(), hidden_size),
+                std::min(blocks.end * block_units(), hidden_size)};
+    }
     index padded_units() const { return round_up(hidden_size, kernels.lanes); }
     // A row of pre-activations: columns in blocks, as the kernels read them.
     index row_size() const { return padded_units() * traits.columns; }

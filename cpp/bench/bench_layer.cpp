@@ -59,7 +59,6 @@ template <class T> class Layer {
         call.h_0 = in_[in_h_0].data();
         if (has_c_) call.c_0 = in_[in_c_0].data();
         call.y = y_.data();
-        call.y_time = s_.N * s_.H;
         call.y_row = s_.H;
         call.h_n = h_n_.data();
         if (has_c_) call.c_n = c_n_.data();
@@ -72,7 +71,6 @@ template <class T> class Layer {
         call.x = in_[in_x].data();
         call.cache = {h_.data(), c_.data(), gates_.data()};
         call.dy = dy_.data();
-        call.dy_time = s_.N * s_.H;
         call.dy_row = s_.H;
         call.dh_n = dh_n_.data();
         if (has_c_) call.dc_n = dc_n_.data();

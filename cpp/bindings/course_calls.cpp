@@ -61,7 +61,6 @@ py::object forward_call(const Notation& notation, const py::object& x,
         layer.h_0 = h_0;
         layer.c_0 = c_0;
         layer.y = to_a;
-        layer.y_time = N * H;
         layer.y_row = H;
         layer.h_n = scratch.take<T>({N, H});
         layer.cache = &kept;
@@ -220,7 +219,6 @@ py::object backward_call(const Notation& notation, const Steps<T>& kept, index s
     layer.db_hh = gradients.b_hh;
     T* const d = scratch.take<T>({T_, N, H});
     layer.dy = d;
-    layer.dy_time = state;
     layer.dy_row = H;
     T* const dc_n = in.with_c() ? scratch.take<T>({N, H}) : nullptr;
     layer.dc_n = dc_n;

@@ -2,7 +2,8 @@
 //
 // The time loop over a cell, forward and backward, for a range of rows (sequences) and
 // a range of blocks of hidden units. Threads that share the rows meet at `sync` once
-// per step and product; threads that share only the weights never meet.
+// per step and product; threads that share only the weights never meet. Of the rows,
+// each step takes those that it has.
 #pragma once
 
 #include "cells.hpp"
@@ -34,6 +35,12 @@ RNNEXT_INLINE void for_places(Range rows, index units, index block, F&& f) {
             f(Place{row, first + v, min(lanes<T>, units - first - v), block, v});
 }
 
+// Those of a range of rows that take part in a step.
+RNNEXT_INLINE Range rows_of(const Step& step, Range rows) {
+    const index end = min(rows.end, step.rows);
+    return {rows.begin, end < rows.begin ? rows.begin : end};
+}
+
 // The state that a step reads, and with step + 1 the one that it writes.
 template <class T> RNNEXT_INLINE T* h_at(const ForwardScan<T>& f, index step) {
     return f.h + ((f.first_step + step) & 1) * f.slot;
@@ -48,7 +55,7 @@ template <class Cell, class T> struct ColumnsAt {
     RNNEXT_INLINE ColumnsAt(const ForwardScan<T>& f, index step, const Place& p) {
         constexpr int count = traits_of<Cell>.columns;
         const index width = block_width<T>(f.units, p.block);
-        const T* const from = f.a + step * f.a_time + p.row * f.a_row +
+        const T* const from = f.a + (f.step[step].a + p.row) * f.a_row +
                               p.block * block_units<T> * count + p.v;
         unroll<count>([&](auto i) RNNEXT_LAMBDA { a[i] = load(from + i * width); });
     }
@@ -76,15 +83,15 @@ RNNEXT_INLINE void forward_at(const ForwardScan<T>& f, index step, const Place& 
 
     store(h_at(f, step + 1) + at, now.h);
     if constexpr (traits_of<Cell>.has_c) store(f.c + at, now.c);
-    store_partial(f.y + step * f.y_time + p.row * f.y_row + p.unit, now.h, p.count);
+    store_partial(f.y + (f.step[step].y + p.row) * f.y_row + p.unit, now.h, p.count);
+    const index kept = (f.step[step].kept + p.row) * f.units;
     if (f.kept_h) {
-        const index kept = step * f.kept_time + p.row * f.units + p.unit;
-        store_partial(f.kept_h + kept, now.h, p.count);
+        store_partial(f.kept_h + kept + p.unit, now.h, p.count);
         if constexpr (traits_of<Cell>.has_c)
-            store_partial(f.kept_c + kept, now.c, p.count);
+            store_partial(f.kept_c + kept + p.unit, now.c, p.count);
     }
     if (saved && f.saved) {
-        T* const to = f.saved + step * f.saved_time + p.row * saved * f.units + p.unit;
+        T* const to = f.saved + kept * saved + p.unit;
         unroll<saved>([&](auto i) RNNEXT_LAMBDA {
             store_partial(to + i * f.units, s[i], p.count);
         });
@@ -94,12 +101,12 @@ RNNEXT_INLINE void forward_at(const ForwardScan<T>& f, index step, const Place& 
 template <class Cell, class T>
 void scan_forward(const ForwardScan<T>& f, Range rows, Range blocks,
                   Sync sync) noexcept {
-    const index height = rows.end - rows.begin;
-
     // Product number `which` of one step, then `apply` at every place.
     const auto phase = [&](index step, const T* operand, int which,
                            auto apply) RNNEXT_LAMBDA {
-        T* const a = f.a + step * f.a_time + rows.begin * f.a_row;
+        const Range mine = rows_of(f.step[step], rows);
+        const index height = mine.end - mine.begin;
+        T* const a = f.a + (f.step[step].a + rows.begin) * f.a_row;
         const T* const from = operand + rows.begin * f.state_row;
         const index stride = height <= few_rows ? blocks.end - blocks.begin : 1;
         for (index b = blocks.begin; b < blocks.end; b += stride) {
@@ -107,7 +114,7 @@ void scan_forward(const ForwardScan<T>& f, Range rows, Range blocks,
                        f.a_row, a, f.a_row, traits_of<Cell>.h[which].first,
                        traits_of<Cell>.columns);
             for (index block = b; block < b + stride; ++block)
-                for_places<T>(rows, f.units, block, apply);
+                for_places<T>(mine, f.units, block, apply);
         }
         if (sync.wait) sync.wait(sync.context);
     };
@@ -136,16 +143,15 @@ template <class Cell, class T> struct KeptAt {
 
     RNNEXT_INLINE KeptAt(const BackwardScan<T>& f, index step, const Place& p) {
         constexpr int saved = traits_of<Cell>.saved;
-        const index before = step * f.slot + p.row * f.units + p.unit;
-        const index after = before + f.slot;
+        const index before = (f.step[step].before + p.row) * f.units + p.unit;
+        const index kept = (f.step[step].kept + p.row) * f.units;
         prev.h = load_partial(f.h + before, p.count);
-        now.h = load_partial(f.h + after, p.count);
+        now.h = load_partial(f.kept_h + kept + p.unit, p.count);
         if constexpr (traits_of<Cell>.has_c) {
             prev.c = load_partial(f.c + before, p.count);
-            now.c = load_partial(f.c + after, p.count);
+            now.c = load_partial(f.kept_c + kept + p.unit, p.count);
         }
-        const T* const from =
-            f.saved + step * f.saved_time + p.row * saved * f.units + p.unit;
+        const T* const from = f.saved + kept * saved + p.unit;
         unroll<saved>([&](auto i) RNNEXT_LAMBDA {
             s[i] = load_partial(from + i * f.units, p.count);
         });
@@ -165,23 +171,24 @@ RNNEXT_INLINE void backward_at(const BackwardScan<T>& f, index step, const Place
     State<V> d{load(dh), {}};
     if (f.dy)
         d.h +=
-            load_partial(f.dy + step * f.dy_time + p.row * f.dy_row + p.unit, p.count);
+            load_partial(f.dy + (f.step[step].y + p.row) * f.dy_row + p.unit, p.count);
     if constexpr (traits_of<Cell>.has_c) {
         d.c = load(dc);
         if (f.dc_all)
             d.c += load_partial(
-                f.dc_all + step * f.dc_all_time + p.row * f.units + p.unit, p.count);
+                f.dc_all + (f.step[step].kept + p.row) * f.units + p.unit, p.count);
     }
     V da[columns] = {};
     const State<V> bypass = Cell::backward(kept.s, kept.prev, kept.now, d, da);
 
     store(dh, bypass.h);
     if constexpr (traits_of<Cell>.has_c) store(dc, bypass.c);
-    T* const to = f.da + step * f.da_time + p.row * f.da_row + p.unit;
+    const index row = f.step[step].a + p.row;
+    T* const to = f.da + row * f.da_row + p.unit;
     unroll<columns>(
         [&](auto i) RNNEXT_LAMBDA { store_partial(to + i * f.units, da[i], p.count); });
     if constexpr (two_products<Cell>)
-        store_partial(f.operand + step * f.operand_time + p.row * f.units + p.unit,
+        store_partial(f.operand + row * f.units + p.unit,
                       Cell::operand_again(kept.s, kept.prev), p.count);
 }
 
@@ -193,7 +200,7 @@ RNNEXT_INLINE void operand_backward_at(const BackwardScan<T>& f, index step,
     constexpr Columns completed = traits_of<Cell>.h[0];
     const KeptAt<Cell, T> kept(f, step, p);
     T* const dh = f.dh + p.row * f.d_row + p.unit;
-    T* const to = f.da + step * f.da_time + p.row * f.da_row + p.unit;
+    T* const to = f.da + (f.step[step].a + p.row) * f.da_row + p.unit;
 
     Vec<T> da[columns];
     unroll<columns>(
@@ -207,28 +214,29 @@ RNNEXT_INLINE void operand_backward_at(const BackwardScan<T>& f, index step,
 template <class Cell, class T>
 void scan_backward(const BackwardScan<T>& f, Range rows, Range blocks,
                    Sync sync) noexcept {
-    const index height = rows.end - rows.begin;
-
     // All columns of da that the product reads must be there: hence the wait.
     const auto multiply = [&](index step, int which, const T* c0, index c0_row,
                               T* c) RNNEXT_LAMBDA {
         if (sync.wait) sync.wait(sync.context);
-        product<T>(f.da + step * f.da_time + rows.begin * f.da_row +
+        const Range mine = rows_of(f.step[step], rows);
+        product<T>(f.da + (f.step[step].a + rows.begin) * f.da_row +
                        traits_of<Cell>.h[which].first * f.units,
-                   f.da_row, height, f.w[which], blocks, c0, c0_row, c, f.d_row, 0, 1);
+                   f.da_row, mine.end - mine.begin, f.w[which], blocks, c0, c0_row, c,
+                   f.d_row, 0, 1);
     };
 
     T* const dh = f.dh + rows.begin * f.d_row;
     for (index step = f.steps; step-- > 0;) {
+        const Range mine = rows_of(f.step[step], rows);
         for (index block = blocks.begin; block < blocks.end; ++block)
-            for_places<T>(rows, f.units, block, [&](const Place& p) RNNEXT_LAMBDA {
+            for_places<T>(mine, f.units, block, [&](const Place& p) RNNEXT_LAMBDA {
                 backward_at<Cell, T>(f, step, p);
             });
         if constexpr (two_products<Cell>) {
             T* const d_operand = f.d_operand + rows.begin * f.d_row;
             multiply(step, 1, f.zeros, 0, d_operand);
             for (index block = blocks.begin; block < blocks.end; ++block)
-                for_places<T>(rows, f.units, block, [&](const Place& p) RNNEXT_LAMBDA {
+                for_places<T>(mine, f.units, block, [&](const Place& p) RNNEXT_LAMBDA {
                     operand_backward_at<Cell, T>(f, step, p);
                 });
         }
