@@ -169,8 +169,7 @@ template <class T> class Backward {
             dy_ = scratch.take<T>({plan_.chunk, plan_.slab, w_.hidden_size});
         if (dy_ && call.hold) gather_gaps(scratch);
         if (call.runs && call.dx && !call.add_dx)
-            for (const Runs::Gap& gap : call.runs->gaps)
-                std::fill_n(call.dx + gap.at * w_.input_size, w_.input_size, T(0));
+            fill_gaps(*call.runs, false, w_.input_size, call.dx, w_.input_size);
         zeros_ = scratch.take<T>({d_row_});
         std::fill_n(zeros_, d_row_, T(0));
     }

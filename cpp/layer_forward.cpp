@@ -44,7 +44,8 @@ template <class T> class Forward {
                     return;
         });
         stop.rethrow();
-        if (call_.runs) fill_gaps();
+        if (call_.runs)
+            fill_gaps(*call_.runs, call_.hold, w_.hidden_size, call_.y, call_.y_row);
         end(h_, true, call_.h_n);
         if (c_ && call_.c_n) end(c_, false, call_.c_n);
     }
@@ -168,14 +169,6 @@ template <class T> class Forward {
             for (index n = part.rows.begin; n < std::min(part.rows.end, step.rows); ++n)
                 copy(y_ + (step.y + n) * H + units.begin, units.end - units.begin,
                      call_.y + chunk.source(step, n) * call_.y_row + units.begin);
-        }
-    }
-
-    void fill_gaps() {
-        for (const Runs::Gap& gap : call_.runs->gaps) {
-            const bool held = call_.hold && gap.held >= 0;
-            copy_or_zero(held ? call_.y + gap.held * call_.y_row : nullptr,
-                         w_.hidden_size, call_.y + gap.at * call_.y_row);
         }
     }
 

@@ -8,6 +8,7 @@
 // them, and the rows of all steps one after the other hold no padding.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "kernels.hpp"
@@ -47,6 +48,16 @@ struct Runs {
     };
     std::vector<Gap> gaps;
 };
+
+// Rows of y of the steps that are not computed: those of the steps before, or zero.
+template <class T>
+void fill_gaps(const Runs& runs, bool hold, index width, T* y, index y_row) {
+    for (const Runs::Gap& gap : runs.gaps) {
+        T* const to = y + gap.at * y_row;
+        if (hold && gap.held >= 0) std::copy_n(y + gap.held * y_row, width, to);
+        else std::fill_n(to, width, T(0));
+    }
+}
 
 // The steps of a layer in one direction: all of all sequences, or runs of them.
 struct Sequences {

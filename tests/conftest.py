@@ -80,6 +80,13 @@ def make_layer(cell, *sizes, **options):
     return kind(*sizes, **({"dtype": np.float64, "rng": 0} | own | options))
 
 
+def named_output(y):
+    """An output as a dict of arrays."""
+    if isinstance(y, tuple):
+        return dict(zip(("y_forward", "y_backward"), y, strict=True))
+    return {"y": y}
+
+
 def named_state(state, h="h_n", c="c_n"):
     """A state as a dict of arrays."""
     if isinstance(state, tuple):
@@ -96,7 +103,8 @@ def named_gradients(gradients):
 class Problem:
     """A layer and everything that goes into its forward and backward, drawn at random.
 
-    x (T, N, I), state, dy (T, N, D*H), dstate and, for an LSTM, dc (L*D, T, N, H).
+    x (T, N, I), state, dy (T, N, D*H) or what `merge` makes of that, dstate and, for an
+    LSTM, dc (L*D, T, N, H).
     """
 
     def __init__(self, cell, *shape, seed=0, dtype=np.float64, **options):
@@ -113,10 +121,14 @@ class Problem:
             shape = (L * D, N, H)
             return (draw(*shape), draw(*shape)) if self.has_c else draw(*shape)
 
-        self.x, self.dy = draw(T, N, I), draw(T, N, D * H)
+        merge = self.layer.merge
+        self.x, self.dy = draw(T, N, I), draw(T, N, D * H if merge == "concat" else H)
+        if merge is None:
+            self.dy = (self.dy, draw(T, N, H))
         self.state, self.dstate = draw_state(), draw_state()
         self.dc = draw(L * D, T, N, H) if self.has_c else None
         self.options = {"cell": cell, "num_layers": L, "bidirectional": D == 2}
+        self.options |= {"merge": merge, "reverse": self.layer.reverse}
 
     @property
     def has_c(self):
@@ -140,13 +152,13 @@ class Problem:
 
     def infer(self, **steps):
         y, state = self.layer(self.x, self.state, **steps)
-        return {"y": y} | named_state(state)
+        return named_output(y) | named_state(state)
 
     def train(self, **options):
         """Outputs, gradients (all incoming ones given) and the cache."""
         y, state, cache = self.layer.forward(self.x, self.state, **options)
         gradients = self.layer.backward(cache, self.dy, self.dstate, dc=self.dc)
-        return {"y": y} | named_state(state), named_gradients(gradients), cache
+        return named_output(y) | named_state(state), named_gradients(gradients), cache
 
     def extent(self, steps):
         return reference.extent(*self.x.shape[:2], **steps)
@@ -158,7 +170,7 @@ class Problem:
 
     def true_forward(self, masks=None, **steps):
         trace = self.true_trace(masks, **steps)
-        found = {"y": trace.y, "h_n": trace.h_n, "c_n": trace.c_n}
+        found = named_output(trace.y) | {"h_n": trace.h_n, "c_n": trace.c_n}
         return {name: array for name, array in found.items() if array is not None}
 
     def true_backward(self, dy, dh_n, dc_n, dc, masks=None, **steps):

@@ -204,9 +204,9 @@ class Extent(NamedTuple):
     reset: np.ndarray  # (T, N): the step starts from the initial state
     hold: bool  # y of a step that does not exist: that of the step before, else zero
 
-    def in_order(self, direction):
-        exists, reset = (in_order(a, direction) for a in (self.exists, self.reset))
-        return Extent(exists[..., None], reset[..., None], self.hold)
+    def in_order(self, direction, reverse):
+        both = self.exists[..., None], self.reset[..., None]
+        return Extent(*(in_order(a, direction, reverse) for a in both), self.hold)
 
 
 def extent(T, N, lengths=None, mask=None, reset=None, pad="zeros"):
@@ -298,8 +298,28 @@ def weights_of(params, suffix):
     return Weights(w_ih, w_hh, b_ih, params.get("bias_hh" + suffix, zero))
 
 
+def merge_outputs(merge, outputs):
+    """What becomes of the outputs (T, N, H) of the directions."""
+    if merge == "concat":
+        return np.concatenate(outputs, axis=2)
+    if merge is None:
+        return tuple(outputs)
+    a, b = outputs
+    return {"sum": a + b, "mul": a * b, "ave": (a + b) / 2}[merge]
+
+
+def merge_outputs_backward(merge, dy, outputs):
+    """The gradients of the outputs."""
+    if merge == "concat":
+        return np.split(dy, len(outputs), axis=2)
+    if merge is None:
+        return dy
+    a, b = outputs
+    return {"sum": (dy, dy), "mul": (dy * b, dy * a), "ave": (dy / 2, dy / 2)}[merge]
+
+
 class NetworkTrace(NamedTuple):
-    y: np.ndarray  # (T, N, D*H)
+    y: np.ndarray  # (T, N, D*H), or what `merge` makes of that
     h_n: np.ndarray  # (L*D, N, H)
     c_n: np.ndarray | None
     traces: list  # in order of computation
@@ -313,16 +333,19 @@ def network_forward(
     cell,
     num_layers=1,
     bidirectional=False,
+    merge="concat",
+    reverse=False,
     masks=None,
     steps=None,
 ):
     """x (T, N, I) through all layers.
 
-    `state` is h_0, or (h_0, c_0) for an LSTM; None is zero. `masks` are the factors
-    (T, N, D*H) that dropout puts on the output of every layer but the last. `steps`: an
-    Extent; None is all.
+    `state` is h_0, or (h_0, c_0) for an LSTM; None is zero. `masks` are the factors of
+    dropout: a list of those (T, N, features) on the output of every layer but the last;
+    or a dict of them as "between" and of those (N, I) on the input of every layer and
+    direction, the same at every step, as "input". `steps`: an Extent; None is all.
     """
-    cell = CELLS[cell]
+    cell, masks = CELLS[cell], masks_by_kind(masks)
     steps = extent(*x.shape[:2]) if steps is None else steps
     params = {name: as_number(p) for name, p in params.items()}
     D, H = 1 + bidirectional, params["weight_hh_l0"].shape[1]
@@ -336,13 +359,14 @@ def network_forward(
         for d in range(D):
             k = layer * D + d
             w = weights_of(params, suffixes(num_layers, bidirectional)[k])
+            x_d = in_order(x * masks["input"][k] if "input" in masks else x, d, reverse)
             initial = as_number(h_0[k]), c_0[k]
-            trace = forward(cell, in_order(x, d), *initial, w, steps.in_order(d))
-            outputs.append(in_order(trace.y, d))
+            trace = forward(cell, x_d, *initial, w, steps.in_order(d, reverse))
+            outputs.append(in_order(trace.y, d, reverse))
             traces.append(trace)
-        x = np.concatenate(outputs, axis=2)
-        if masks is not None and layer < num_layers - 1:
-            x = x * masks[layer]
+        x = merge_outputs(merge, outputs)
+        if "between" in masks and layer < num_layers - 1:
+            x = x * masks["between"][layer]
     h_n = np.stack([trace.h[-1] for trace in traces])
     c_n = np.stack([trace.c[-1] for trace in traces]) if cell.has_c else None
     return NetworkTrace(x, h_n, c_n, traces)
@@ -359,6 +383,8 @@ def network_backward(
     cell,
     num_layers=1,
     bidirectional=False,
+    merge="concat",
+    reverse=False,
     masks=None,
     steps=None,
 ):
@@ -367,34 +393,37 @@ def network_backward(
     Incoming gradients that are None are zero; `dc` (L*D, T, N, H) is that of every c_t
     in order of computation.
     """
-    cell = CELLS[cell]
+    cell, masks = CELLS[cell], masks_by_kind(masks)
     params = {name: as_number(p) for name, p in params.items()}
     D, states = 1 + bidirectional, trace.h_n.shape
-    T = len(trace.y)
-    steps = extent(*trace.y.shape[:2]) if steps is None else steps
-    dy = np.zeros(trace.y.shape) if dy is None else as_number(dy)
+    T, N = trace.traces[0].x.shape[:2]
+    steps = extent(T, N) if steps is None else steps
+    dy = zero_or(dy, trace.y)
     dh_n = np.zeros(states) if dh_n is None else as_number(dh_n)
     dc_n = np.zeros(states) if dc_n is None else as_number(dc_n)
     dc = np.zeros((states[0], T, *states[1:])) if dc is None else as_number(dc)
     dh_0, dc_0, gradients = np.zeros(states), np.zeros(states), {}
     for layer in reversed(range(num_layers)):
-        if masks is not None and layer < num_layers - 1:
-            dy = dy * masks[layer]
+        if "between" in masks and layer < num_layers - 1:
+            dy = dy * masks["between"][layer]
+        kept = trace.traces[layer * D : layer * D + D]
+        outputs = [in_order(one.y, d, reverse) for d, one in enumerate(kept)]
         dx = 0.0
-        for d, dy_d in enumerate(np.split(dy, D, axis=2)):
+        for d, dy_d in enumerate(merge_outputs_backward(merge, dy, outputs)):
             k = layer * D + d
             suffix = suffixes(num_layers, bidirectional)[k]
             dx_d, dh_0[k], dc_0[k], dw = backward(
                 cell,
-                in_order(dy_d, d),
+                in_order(dy_d, d, reverse),
                 dc[k],
                 dh_n[k],
                 dc_n[k],
-                trace.traces[k],
+                kept[d],
                 weights_of(params, suffix),
-                steps.in_order(d),
+                steps.in_order(d, reverse),
             )
-            dx = dx + in_order(dx_d, d)
+            dx_d = in_order(dx_d, d, reverse)
+            dx = dx + (dx_d * masks["input"][k] if "input" in masks else dx_d)
             names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
             gradients |= {n + suffix: g for n, g in zip(names, dw, strict=True)}
         dy = dx
@@ -402,9 +431,21 @@ def network_backward(
     return dx, dh_0, dc_0 if cell.has_c else None, gradients
 
 
-def in_order(x, direction):
+def masks_by_kind(masks):
+    masks = masks if isinstance(masks, dict) else {"between": masks}
+    return {kind: every for kind, every in masks.items() if every is not None}
+
+
+def zero_or(dy, y):
+    if isinstance(y, tuple):
+        dy = dy or (None,) * len(y)
+        return tuple(zero_or(*both) for both in zip(dy, y, strict=True))
+    return np.zeros(y.shape) if dy is None else as_number(dy)
+
+
+def in_order(x, direction, reverse=False):
     """From order of time to order of computation, and back."""
-    return x[::-1] if direction else x
+    return x[::-1] if direction or reverse else x
 
 
 def as_number(x):

@@ -96,6 +96,24 @@ def test_networks(isa, cell, dtype, steps, num_layers, bidirectional):
         assert_close({str(i): a for i, a in enumerate(arrays)}, expected)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"merge": "sum"},
+        {"merge": "mul"},
+        {"merge": "ave"},
+        {"merge": None, "num_layers": 1},
+        {"bidirectional": False, "reverse": True},
+    ],
+    ids=lambda options: "-".join(f"{k}={v}" for k, v in options.items()),
+)
+def test_merges(cell, steps, options):
+    problem = network(cell, **options)
+    outputs, gradients, _ = problem.train(**steps)
+    assert_close(outputs, problem.true_forward(**steps))
+    assert_close(gradients, problem.true_gradients(**steps))
+
+
 def test_wide(isa, cell):
     """Units and rows shared among threads, several slabs' worth of chunks."""
     problem = Problem(cell, 40, 70, 30, 25)

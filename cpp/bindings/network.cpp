@@ -40,17 +40,57 @@ struct Kept {
     }
 };
 
-// Factors of the outputs of all layers but the last, and their owners.
-template <class T> struct Masks {
-    py::tuple kept;
-    std::vector<const T*> pointers;
-
-    Masks(const py::object& masks, index L, const Shape& shape) {
+// The factors of dropout and their owners: None, or one list of each kind, or None.
+template <class T> class MasksInput {
+  public:
+    MasksInput(const py::object& masks, const Stack<T>& stack, index T_, index N) {
         if (masks.is_none()) return;
-        kept = items(masks, "masks");
-        if (index(kept.size()) != L - 1)
-            throw py::value_error("masks: expected one for every layer but the last");
-        for (const auto& mask : kept) pointers.push_back(data<T>(mask, "masks", shape));
+        const py::tuple kinds = items(masks, "masks");
+        if (kinds.size() != 2)
+            throw py::value_error("masks: expected (between, input)");
+        read(kinds[0], stack.layers() - 1, factors.between,
+             [&](index) { return Shape{T_, N, stack.output_size()}; });
+        read(kinds[1], stack.size(), factors.input,
+             [&](index i) { return Shape{N, stack[i].input_size}; });
+    }
+
+    Masks<T> factors;
+
+  private:
+    template <class ShapeOf>
+    void read(const py::object& masks, index count, std::vector<const T*>& to,
+              ShapeOf shape_of) {
+        if (masks.is_none()) return;
+        kept_.push_back(items(masks, "masks"));
+        if (index(kept_.back().size()) != count)
+            throw py::value_error("masks: expected " + std::to_string(count));
+        for (index i = 0; i < count; ++i)
+            to.push_back(data<T>(kept_.back()[std::size_t(i)], "masks", shape_of(i)));
+    }
+
+    std::vector<py::tuple> kept_;
+};
+
+// Outputs: one array, or of directions that stay apart a tuple of two.
+template <class T>
+py::object empty_output(Merge merge, const Shape& shape, T* (&y)[2]) {
+    const py::object first = empty<T>(shape, y[0]);
+    if (merge != Merge::none) return first;
+    return py::make_tuple(first, empty<T>(shape, y[1]));
+}
+
+// Gradients of them in that form, any of which may be None.
+template <class T> struct OutputInput {
+    Input<T> parts[2];
+
+    bool read(const py::object& dy, Merge merge, const Shape& shape) {
+        if (dy.is_none()) return true;
+        if (merge != Merge::none) return parts[0].read(dy, shape);
+        if (!PyTuple_CheckExact(dy.ptr()) || PyTuple_GET_SIZE(dy.ptr()) != 2)
+            return false;
+        const auto both = py::reinterpret_borrow<py::tuple>(dy);
+        return parts[0].read_optional(both[0], shape) &&
+               parts[1].read_optional(both[1], shape);
     }
 };
 
@@ -67,6 +107,7 @@ py::object forward_call(const Stack<T>& stack, const py::object& x,
     const Weights<T>& w = stack[0];
     const bool has_c = w.traits.has_c;
     const index LD = stack.size(), D = stack.D, L = stack.layers(), H = w.hidden_size;
+    const index F = stack.output_size();
     check_form(stack, cell);
     const Array* const given = as_array(x);
     const int features_axis = given ? given->nd - 1 : -1;
@@ -87,13 +128,13 @@ py::object forward_call(const Stack<T>& stack, const py::object& x,
     call.x = input.data();
     call.h_0 = initial.h.data();
     call.c_0 = initial.c.data();
-    const Masks<T> factors(masks, L, {T_, N, D * H});
-    call.masks = factors.pointers;
+    const MasksInput<T> dropout(masks, stack, T_, N);
+    call.masks = dropout.factors;
     const py::object final_state =
         empty_state(has_c, form.state(LD, N, H), call.h_n, call.c_n);
     py::object y = py::none(), saved = py::none();
-    if (cell) call.y = call.h_n;
-    else y = empty<T>(form.sequence(T_, N, D * H), call.y);
+    if (cell) call.y[0] = call.h_n;
+    else y = empty_output<T>(stack.merge, form.sequence(T_, N, F), call.y);
     if (training) {
         py::list all;
         py::object below = input.array();
@@ -110,7 +151,7 @@ py::object forward_call(const Stack<T>& stack, const py::object& x,
             }
             if (l < L - 1) {
                 T* next;
-                below = empty<T>({T_, N, D * H}, next);
+                below = empty<T>({T_, N, F}, next);
                 call.outputs.push_back(next);
             }
         }
@@ -127,7 +168,7 @@ py::object backward_call(const Stack<T>& stack, const py::object& saved,
                          const py::object& covered, Form form, bool need_x) {
     const Weights<T>& w = stack[0];
     const bool has_c = w.traits.has_c;
-    const index LD = stack.size(), D = stack.D, L = stack.layers(), H = w.hidden_size;
+    const index LD = stack.size(), D = stack.D, H = w.hidden_size;
     check_form(stack, form.cell);
     const py::tuple entries = items(saved, "saved");
     if (index(entries.size()) != LD)
@@ -168,18 +209,19 @@ py::object backward_call(const Stack<T>& stack, const py::object& saved,
              data<T>(entry[3], "saved gates", shapes.gates)});
     }
     const index T_ = call.T_, N = call.N;
-    const Masks<T> factors(masks, L, {T_, N, D * H});
-    call.masks = factors.pointers;
+    const MasksInput<T> dropout(masks, stack, T_, N);
+    call.masks = dropout.factors;
 
-    Input<T> output, cells;
+    OutputInput<T> output;
+    Input<T> cells;
     StateInput<T> final_state;
     const Shape state_shape = form.state(LD, N, H);
-    if (!output.read_optional(dy, form.sequence(T_, N, D * H)) ||
+    if (!output.read(dy, stack.merge, form.sequence(T_, N, stack.output_size())) ||
         !final_state.read(dstate, has_c, state_shape) ||
         !(has_c ? cells.read_optional(dc, Kept(coverage, 0, T_, N, H, 0).of_all(LD))
                 : dc.is_none()))
         return py::none();
-    call.dy = output.data();
+    for (int d = 0; d < 2; ++d) call.dy[d] = output.parts[d].data();
     call.dh_n = final_state.h.data();
     call.dc_n = final_state.c.data();
     call.dc = cells.data();

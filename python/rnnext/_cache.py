@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from . import _core
 from ._coverage import ByTime
+from ._dropout import Masks
 from ._validation import Array
 
 S = TypeVar("S")  # the state: h, or (h, c)
-# Whose cache it is: cell, I, H, L, D, bias, dtype.
-Kind: TypeAlias = tuple[str, int, int, int, int, bool, str]
+# y, of layers with merge=None a tuple of two; or its gradient.
+Output: TypeAlias = Any
+
+
+class Kind(NamedTuple):
+    """Whose cache it is."""
+
+    cell: str
+    I: int
+    H: int
+    L: int
+    D: int
+    bias: bool
+    merge: str | None
+    reverse: bool
+    dtype: str
+
+    @property
+    def from_end(self) -> tuple[bool, ...]:
+        """Of every direction, whether it runs from the end."""
+        return (False, True) if self.D == 2 else (self.reverse,)
+
+    def __str__(self) -> str:
+        return f"({', '.join(f'{k}={v}' for k, v in self._asdict().items())})"
 
 
 def read_only(array: Array) -> Array:
@@ -35,8 +58,9 @@ class Cache:
         Cell states of an LSTM.
     gates : list of ndarray of shape (T, N, G, H)
         Gates after activation, in PyTorch's order.
-    masks : list of ndarray of shape (T, N, D*H), or None
-        The factors that dropout put on the output of every layer but the last.
+    masks : list of ndarray, or dict of str to such lists, or None
+        The factors of dropout, as `forward` takes them for `dropout_masks`: a list
+        where there is dropout only between layers, else the kinds by name.
 
     Steps that `lengths` or `mask` leave out keep the state before them, and their gates
     are zero.
@@ -46,12 +70,11 @@ class Cache:
         self,
         weights: _core.Stack,
         saved: Sequence[_core.Saved],
-        masks: list[Array] | None,
+        masks: Masks | None,
         gates: int,
         batched: bool,
         kind: Kind,
         coverage: _core.Coverage | None,
-        reverse: Sequence[bool],
     ) -> None:
         self._weights = weights
         self._saved = saved
@@ -60,7 +83,6 @@ class Cache:
         self._batched = batched
         self._kind = kind
         self._coverage = coverage
-        self._reverse = reverse
 
     @property
     def h(self) -> list[Array]:
@@ -92,7 +114,9 @@ class Cache:
     def _views(self) -> list[ByTime]:
         """Of every layer and direction."""
         assert self._coverage is not None
-        views = [ByTime(self._coverage, d, r) for d, r in enumerate(self._reverse)]
+        views = [
+            ByTime(self._coverage, d, r) for d, r in enumerate(self._kind.from_end)
+        ]
         return views * (len(self._saved) // len(views))
 
     @property
@@ -104,8 +128,11 @@ class Cache:
         return slots - 1, N
 
     @property
-    def masks(self) -> list[Array] | None:
-        return None if self._masks is None else [read_only(m) for m in self._masks]
+    def masks(self) -> list[Array] | dict[str, list[Array]] | None:
+        if self._masks is None:
+            return None
+        named = {k: [read_only(m) for m in v] for k, v in self._masks.named().items()}
+        return named["between"] if list(named) == ["between"] else named or None
 
     def __repr__(self) -> str:
         T, N = self._sizes

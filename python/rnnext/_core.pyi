@@ -3,7 +3,8 @@
 Everything here takes C-contiguous arrays of one dtype (float32 or float64) and
 trusts nothing: shapes are checked again for memory safety (ValueError, TypeError).
 Letters: T steps, N batch, I input size, H hidden size, G gates, L layers,
-D directions (1 or 2). Lists over layers and directions: layer * D + direction.
+D directions (1 or 2), F features of an output. Lists over layers and directions:
+layer * D + direction.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,11 @@ Saved = tuple[Array, Array, Array | None, Array]
 
 # h, or where the cell has a c, a tuple (h, c), of which any part may be None.
 StateInput = Array | tuple[Array | None, Array | None] | None
-# y or, of a cell, None; the state; and what `backward` needs, or None.
+# Factors of dropout, or None: of outputs but the last, L-1 arrays (T,N,F); of inputs at
+# every step, L*D arrays (N,I_l).
+Masks = tuple[Sequence[Array] | None, Sequence[Array] | None] | None
+# y, of directions that stay apart a tuple of two, or of a cell None; the state; and
+# what `backward` needs, or None.
 NetworkResult = tuple[Any, Any, Any]
 # dx or None; the gradient of the initial state; of every layer and direction dw_ih
 # (G*H,I_l), dw_hh (G*H,H), db_ih (G*H,), db_hh (G*H,).
@@ -40,8 +45,10 @@ class Stack:
     cell: "rnn_tanh", "rnn_relu", "lstm", "gru" (reset after the recurrent product)
     or "gru_reset_before". layers: (w_ih, w_hh, b_ih, b_hh) of every layer and
     direction, in PyTorch's gate order: w_ih (G*H, I), from the second layer on
-    (G*H, D*H), w_hh (G*H, H), biases (G*H,) or None. backward=False leaves out what
-    only `backward` needs.
+    (G*H, F), w_hh (G*H, H), biases (G*H,) or None. backward=False leaves out what
+    only `backward` needs. merge: what becomes of two directions, "concat" (F = D*H),
+    "sum", "mul", "ave" (F = H) or None, which leaves them apart (F = H, one layer).
+    reverse: the only direction runs from the end.
     """
 
     def __init__(
@@ -50,6 +57,8 @@ class Stack:
         layers: Sequence[Sequence[Array | None]],
         directions: int,
         backward: bool,
+        merge: str | None = "concat",
+        reverse: bool = False,
     ) -> None: ...
 
 @final
@@ -94,7 +103,7 @@ def forward(
     weights: Stack,
     x: object,
     state: object,
-    masks: Sequence[Array] | None,  # factors of outputs, L-1 arrays (T, N, D*H)
+    masks: Masks,
     cell: bool,
     training: bool,  # the input is copied
     coverage: Coverage | None = None,
@@ -102,18 +111,18 @@ def forward(
 def backward(
     weights: Stack,
     saved: Sequence[Saved],
-    dy: object,  # (T', N, D*H)
+    dy: object,  # (T', N, F), or a tuple of two
     dstate: object,
     dc: object,  # (L*D, T', N, H), gradient of every c_t in order of computation
-    masks: Sequence[Array] | None,
+    masks: Masks,
     cell: bool,
     batched: bool,
     need_x: bool,
     coverage: Coverage | None = None,
 ) -> NetworkGradients | None:
-    """dc has the rows of the saved gates. With one direction and no coverage the saved
-    arrays may be cut to their first T' steps (x[:T'], h[:T'+1], ...): only those are
-    back-propagated.
+    """dc has the rows of the saved gates. With one direction from the start and no
+    coverage the saved arrays may be cut to their first T' steps (x[:T'], h[:T'+1],
+    ...): only those are back-propagated.
     """
 
 @final

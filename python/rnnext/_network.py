@@ -33,6 +33,9 @@ class Network(Parametrised, Generic[S]):
     _has_c: ClassVar[bool] = False
     # Options besides the sizes, in the order of the constructor; what differs is shown.
     _defaults: ClassVar[dict[str, object]] = {"bias": True}
+    # What becomes of two directions, and whether the only one runs from the end.
+    merge: str | None = "concat"
+    reverse: bool = False
 
     def __init__(
         self,
@@ -53,10 +56,16 @@ class Network(Parametrised, Generic[S]):
         self._directions = directions
         self._names = [[f"{name}{suffix}" for name in _NAMES] for suffix in suffixes]
         rows = self._gates * self.hidden_size
+        # Features of an output, F, which the next layer takes.
+        self._output_size = self.hidden_size * (
+            directions if self.merge == "concat" else 1
+        )
+        self._input_sizes = [
+            self.input_size if i < directions else self._output_size
+            for i in range(len(self._names))
+        ]
         shapes: dict[str, tuple[int, ...]] = {}
-        for i, names in enumerate(self._names):
-            below = directions * self.hidden_size
-            columns = self.input_size if i < directions else below
+        for columns, names in zip(self._input_sizes, self._names, strict=True):
             rest = ((columns,), (self.hidden_size,), (), ())[: 4 if self.bias else 2]
             shapes |= {n: (rows, *r) for n, r in zip(names, rest, strict=False)}
         super().__init__(shapes, self.hidden_size**-0.5, float_dtype(dtype), rng)
@@ -64,7 +73,9 @@ class Network(Parametrised, Generic[S]):
     def _pack(self, backward: bool) -> _core.Stack:
         get = self._arrays.get
         layers = [[get(name) for name in names] for names in self._names]
-        return _core.Stack(self._cell, layers, self._directions, backward)
+        return _core.Stack(
+            self._cell, layers, self._directions, backward, self.merge, self.reverse
+        )
 
     def _named(self, gradients: Sequence[Array]) -> dict[str, Array]:
         """The gradients that `_core.backward` gives, under the parameters' names."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ._recurrent import Recurrent
-from ._validation import Array, boolean, integer
+from ._validation import Array, boolean, choice, integer
 
 
 class RNN(Recurrent[Array]):
@@ -32,6 +32,16 @@ class RNN(Recurrent[Array]):
         Probability that an output of a layer but the last is dropped in training.
     bidirectional : bool, default False
         Whether a second direction (D = 2) runs from the end.
+    merge : {"concat", "sum", "mul", "ave"} or None, keyword, default "concat"
+        What becomes of the outputs of two directions: both, or their sum, product or
+        mean, which the next layer takes as well; None leaves them a tuple of two, in a
+        single layer. Keras's `merge_mode`.
+    reverse : bool, keyword, default False
+        Whether the only direction runs from the end; `y` keeps the order of `x`, as
+        with ONNX's ``direction="reverse"`` (Keras's `go_backwards` turns it round).
+    input_dropout : float, keyword, default 0
+        Probability that in training a feature of the input of a layer and direction is
+        dropped, in one sequence at all its steps [2]_. Keras's `dropout`.
     dtype : {float32, float64}, keyword, default float32
         Of parameters, inputs and outputs.
     rng : None, int or numpy.random.Generator, keyword, optional
@@ -45,6 +55,8 @@ class RNN(Recurrent[Array]):
     References
     ----------
     .. [1] Elman, "Finding structure in time", Cognitive Science 14(2), 1990.
+    .. [2] Gal & Ghahramani, "A theoretically grounded application of dropout in
+       recurrent neural networks", NeurIPS 2016.
 
     Examples
     --------
@@ -69,6 +81,9 @@ class RNN(Recurrent[Array]):
         dropout: float = 0.0,
         bidirectional: bool = False,
         *,
+        merge: str | None = "concat",
+        reverse: bool = False,
+        input_dropout: float = 0.0,
         dtype: DTypeLike = np.float32,
         rng: object = None,
     ) -> None:
@@ -84,6 +99,9 @@ class RNN(Recurrent[Array]):
             bidirectional,
             dtype,
             rng,
+            merge=merge,
+            reverse=reverse,
+            input_dropout=input_dropout,
         )
 
 
@@ -112,6 +130,16 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         Whether a second direction (D = 2) runs from the end.
     proj_size : int, default 0
         PyTorch's projection; only 0 so far.
+    merge : {"concat", "sum", "mul", "ave"} or None, keyword, default "concat"
+        What becomes of the outputs of two directions: both, or their sum, product or
+        mean, which the next layer takes as well; None leaves them a tuple of two, in a
+        single layer. Keras's `merge_mode`.
+    reverse : bool, keyword, default False
+        Whether the only direction runs from the end; `y` keeps the order of `x`, as
+        with ONNX's ``direction="reverse"`` (Keras's `go_backwards` turns it round).
+    input_dropout : float, keyword, default 0
+        Probability that in training a feature of the input of a layer and direction is
+        dropped, in one sequence at all its steps [3]_. Keras's `dropout`.
     dtype : {float32, float64}, keyword, default float32
         Of parameters, inputs and outputs.
     rng : None, int or numpy.random.Generator, keyword, optional
@@ -130,6 +158,8 @@ class LSTM(Recurrent[tuple[Array, Array]]):
        1997.
     .. [2] Gers, Schmidhuber & Cummins, "Learning to forget", Neural Computation 12(10),
        2000.
+    .. [3] Gal & Ghahramani, "A theoretically grounded application of dropout in
+       recurrent neural networks", NeurIPS 2016.
 
     Examples
     --------
@@ -156,6 +186,9 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         bidirectional: bool = False,
         proj_size: int = 0,
         *,
+        merge: str | None = "concat",
+        reverse: bool = False,
+        input_dropout: float = 0.0,
         dtype: DTypeLike = np.float32,
         rng: object = None,
     ) -> None:
@@ -175,6 +208,9 @@ class LSTM(Recurrent[tuple[Array, Array]]):
             bidirectional,
             dtype,
             rng,
+            merge=merge,
+            reverse=reverse,
+            input_dropout=input_dropout,
         )
 
 
@@ -205,6 +241,16 @@ class GRU(Recurrent[Array]):
         Whether a second direction (D = 2) runs from the end.
     reset_after : bool, keyword, default True
         Whether r multiplies the recurrent product or the state that goes into it.
+    merge : {"concat", "sum", "mul", "ave"} or None, keyword, default "concat"
+        What becomes of the outputs of two directions: both, or their sum, product or
+        mean, which the next layer takes as well; None leaves them a tuple of two, in a
+        single layer. Keras's `merge_mode`.
+    reverse : bool, keyword, default False
+        Whether the only direction runs from the end; `y` keeps the order of `x`, as
+        with ONNX's ``direction="reverse"`` (Keras's `go_backwards` turns it round).
+    input_dropout : float, keyword, default 0
+        Probability that in training a feature of the input of a layer and direction is
+        dropped, in one sequence at all its steps [2]_. Keras's `dropout`.
     dtype : {float32, float64}, keyword, default float32
         Of parameters, inputs and outputs.
     rng : None, int or numpy.random.Generator, keyword, optional
@@ -219,6 +265,8 @@ class GRU(Recurrent[Array]):
     ----------
     .. [1] Cho et al., "Learning phrase representations using RNN encoder-decoder for
        statistical machine translation", EMNLP 2014.
+    .. [2] Gal & Ghahramani, "A theoretically grounded application of dropout in
+       recurrent neural networks", NeurIPS 2016.
 
     Examples
     --------
@@ -243,6 +291,9 @@ class GRU(Recurrent[Array]):
         bidirectional: bool = False,
         *,
         reset_after: bool = True,
+        merge: str | None = "concat",
+        reverse: bool = False,
+        input_dropout: float = 0.0,
         dtype: DTypeLike = np.float32,
         rng: object = None,
     ) -> None:
@@ -258,12 +309,12 @@ class GRU(Recurrent[Array]):
             bidirectional,
             dtype,
             rng,
+            merge=merge,
+            reverse=reverse,
+            input_dropout=input_dropout,
         )
 
 
 def checked_nonlinearity(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"nonlinearity: expected a string, got {type(value).__name__}")
-    if value not in ("tanh", "relu"):
-        raise ValueError(f"nonlinearity: expected 'tanh' or 'relu', got {value!r}")
-    return value
+    checked: str = choice("nonlinearity", value, ("tanh", "relu"))
+    return checked
