@@ -125,6 +125,28 @@ def test_what_has_no_image(notation, cell):
         there(notation, make_layer(cell, I, H))
 
 
+SETTINGS = {
+    "merge": {"num_layers": 2, "bidirectional": True, "merge": "sum"},
+    "reverse": {"reverse": True},
+}
+HAVE_SETTINGS = ["keras", "flax", "onednn", "onnx"]
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("notation", NOTATIONS)
+def test_settings_beside_the_weights(notation, setting, rng):
+    """The caller's to set, and an error where the other has nothing like them."""
+    options = SETTINGS[setting]
+    layer = randomly(make_layer("lstm", H, H, **options), rng)
+    if notation not in HAVE_SETTINGS:
+        with pytest.raises(ValueError, match=f"layer: expected {setting}="):
+            there(notation, layer)
+        return
+    other = back(notation, there(notation, layer), **{setting: options[setting]})
+    x = rng.standard_normal((T, N, H))
+    assert same_bits(layer(x)[0], other(x)[0])
+
+
 # ------------------------------------------------- the equations of the others
 
 

@@ -22,21 +22,26 @@ class Notation(NamedTuple):
     peephole: str = ""  # order of the peepholes, if it has them
     projection: bool = False
     rnn: str = "h"  # empty: it has no Elman network
-    relu: bool = True
+    lacks: tuple[str, ...] = ()  # options of a layer that it has in no form
 
     def order(self, family: str) -> str:
         """Of the gates of "rnn", "lstm" or "gru"."""
         return {"rnn": self.rnn, "lstm": self.lstm, "gru": self.gru}[family]
 
 
+_CLIPS = ("gate_clip", "cell_clip", "coupled")
+_PLAIN = ("merge", "reverse", "activations", *_CLIPS)
+
 RNNEXT = Notation("rnnext", "ifgo", "rzn", (True, False), "ifo", True)
-PYTORCH = Notation("PyTorch", "ifgo", "rzn", (True,), projection=True)
-KERAS = Notation("Keras", "ifgo", "zrn", (True, False))
-FLAX = Notation("Flax", "ifgo", "rzn", (True,))
-HASTE = Notation("haste", "igfo", "zrn", (True,), rnn="")
-ONEDNN = Notation("oneDNN", "ifgo", "zrn", (True, False), "ifo", True)
-ONNX = Notation("ONNX", "iofg", "zrn", (True, False), "iof")
-COURSE = Notation("the course", "ifgo", "rzn", (False,), relu=False)
+PYTORCH = Notation("PyTorch", "ifgo", "rzn", (True,), projection=True, lacks=_PLAIN)
+KERAS = Notation("Keras", "ifgo", "zrn", (True, False), lacks=_CLIPS)
+FLAX = Notation("Flax", "ifgo", "rzn", (True,), lacks=_CLIPS)
+HASTE = Notation("haste", "igfo", "zrn", (True,), rnn="", lacks=_PLAIN)
+ONEDNN = Notation("oneDNN", "ifgo", "zrn", (True, False), "ifo", True, lacks=_CLIPS)
+ONNX = Notation("ONNX", "iofg", "zrn", (True, False), "iof", lacks=("cell_clip",))
+COURSE = Notation(
+    "the course", "ifgo", "rzn", (False,), lacks=("nonlinearity", *_PLAIN)
+)
 
 
 def reorder(array: NDArray[Any], source: str, target: str, axis: int = 0) -> Any:

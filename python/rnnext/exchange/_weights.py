@@ -222,6 +222,11 @@ def pairs(name: str, layers: Sequence[object]) -> list[tuple[Any, ...]]:
     return found
 
 
+def output_size(H: int, D: int, options: Mapping[str, Any]) -> int:
+    """What the next layer takes, by the `merge` of the options."""
+    return D * H if options.get("merge", "concat") == "concat" else H
+
+
 def unpaired(layers: Sequence[Sequence[Any]]) -> list[Any]:
     """The opposite of `pairs`."""
     return [tuple(layer) if len(layer) > 1 else layer[0] for layer in layers]
@@ -244,11 +249,14 @@ def _check_expressible(layer: Layer, notation: Notation) -> None:
             f"form in the notation of {notation.name}, got {layer.reset_after}; the "
             "two forms are different functions, so no weights make them equal"
         )
-    if isinstance(layer, RNN) and layer.nonlinearity != "tanh" and not notation.relu:
-        raise ValueError(
-            f"layer: expected nonlinearity='tanh', the only one of {notation.name}, "
-            f"got {layer.nonlinearity!r}"
-        )
+    for name in notation.lacks:
+        default = layer._defaults.get(name)
+        value = getattr(layer, name, default)
+        if value != default:
+            raise ValueError(
+                f"layer: expected {name}={default!r}, as {notation.name} has no other, "
+                f"got {value!r}"
+            )
     extras = (("peephole", "weight_ch"), ("projection", "weight_hr"))
     for field, prefix in extras:
         has = any(name.startswith(prefix) for name in layer.parameters)

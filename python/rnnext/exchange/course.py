@@ -18,6 +18,7 @@ from ._weights import (
     family_of,
     keyed,
     layer_of,
+    output_size,
     pairs,
     read,
     unpaired,
@@ -77,7 +78,7 @@ def from_course(*layers: Any, **options: Any) -> Layer:
     stack: Stack = []
     for level in entries:
         stack.append([_weights(parameters, notation, below, H) for parameters in level])
-        below = len(level) * H
+        below = output_size(H, len(level), options)
     reset = False if family == "gru" else None
     return layer_of(stack, family, COURSE, options, reset)
 

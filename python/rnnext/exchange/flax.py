@@ -17,6 +17,7 @@ from ._weights import (
     family_of,
     keyed,
     layer_of,
+    output_size,
     pairs,
     read,
     unpaired,
@@ -78,7 +79,7 @@ def from_flax(*layers: Any, **options: Any) -> Layer:
     stack: Stack = []
     for level in entries:
         stack.append([_weights(cell, family, I, H) for cell in level])
-        I = len(level) * H
+        I = output_size(H, len(level), options)
     return layer_of(stack, family, FLAX, options, reset_after=True)
 
 

@@ -18,6 +18,7 @@ from ._weights import (
     family_of,
     keyed,
     layer_of,
+    output_size,
     pairs,
     read,
     unpaired,
@@ -73,7 +74,7 @@ def from_haste(*layers: Any, **options: Any) -> Layer:
     stack: Stack = []
     for level in entries:
         stack.append([_weights(weights, I, H, columns) for weights in level])
-        I = len(level) * H
+        I = output_size(H, len(level), options)
     return layer_of(stack, family, HASTE, options, reset_after=True)
 
 

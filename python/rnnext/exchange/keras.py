@@ -16,6 +16,7 @@ from ._weights import (
     array_of,
     family_by_gates,
     layer_of,
+    output_size,
     read,
     same_directions,
     weights_of,
@@ -93,7 +94,7 @@ def from_keras(*layers: Sequence[Any], **options: Any) -> Layer:
     for level in layers:
         ends = (level[:per_direction], level[per_direction:])[:D]
         stack.append([_weights(end, below, H, columns, reset_after) for end in ends])
-        below = D * H
+        below = output_size(H, D, options)
     return layer_of(stack, family, KERAS, options, reset_after)
 
 

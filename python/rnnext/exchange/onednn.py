@@ -17,6 +17,7 @@ from ._weights import (
     family_of,
     keyed,
     layer_of,
+    output_size,
     read,
     weights_of,
 )
@@ -80,10 +81,11 @@ def from_onednn(arrays: Mapping[str, Any], **options: Any) -> Layer:
             f"G = 1, 3 or 4, got {(L, D, I, G, H)}"
         )
     family = _FAMILY[G]
-    if L > 1 and D * out != I:
+    below = output_size(out, D, options)
+    if L > 1 and below != I:
         raise ValueError(
-            f"weights_layer: expected I = D*H = {D * out}, because the upper layers "
-            f"have the shape of the first, got I={I}"
+            f"weights_layer: expected I={below}, which the upper layers take, because "
+            f"all have the shape of the first, got I={I}"
         )
     bias = array_of("bias", given["bias"], 4)
     reset_after = family == "gru" and bias.shape[2] == 4
@@ -136,7 +138,7 @@ def to_onednn(layer: Layer) -> dict[str, Array]:
     Raises
     ------
     ValueError
-        If there are several layers and the first has inputs of another size than D*H.
+        If there are several layers, and their inputs are not all of one size.
 
     Examples
     --------
@@ -151,8 +153,8 @@ def to_onednn(layer: Layer) -> dict[str, Array]:
     sizes = {w.w_ih.shape[1] for level in stack for w in level}
     if len(sizes) > 1:
         raise ValueError(
-            "layer: oneDNN has one array for the input weights of all layers, so I and "
-            f"D*H have to be equal, got {sorted(sizes)}"
+            "layer: oneDNN has one array for the input weights of all layers, so their "
+            f"inputs have to be of one size, got {sorted(sizes)}"
         )
     G, H = len(ONEDNN.order(family)), layer.hidden_size
     after = family == "gru" and getattr(layer, "reset_after", False)

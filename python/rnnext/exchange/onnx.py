@@ -17,6 +17,7 @@ from ._weights import (
     family_by_gates,
     keyed,
     layer_of,
+    output_size,
     read,
     same_directions,
     weights_of,
@@ -73,7 +74,7 @@ def from_onnx(*nodes: Mapping[str, Any], **options: Any) -> Layer:
     stack: Stack = []
     for node in nodes:
         stack.append(_weights(node, I, (D, rows, H)))
-        I = D * H
+        I = output_size(H, D, options)
     return layer_of(stack, family, ONNX, options)
 
 

@@ -16,6 +16,7 @@ from ._weights import (
     family_by_gates,
     layer_of,
     names,
+    output_size,
     read,
     weights_of,
 )
@@ -113,7 +114,7 @@ def from_torch(
             **{f: read(f"{prefix}{n}", given[n], *shapes[f]) for f, n in names.items()}
         )
 
-    sizes = [w_ih.shape[1]] + [directions * out] * (layers - 1)
+    sizes = [w_ih.shape[1]] + [output_size(out, directions, options)] * (layers - 1)
     stack: Stack = [
         [weights(end, I) for end in level]
         for level, I in zip(expected, sizes, strict=True)
