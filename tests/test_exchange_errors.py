@@ -96,6 +96,7 @@ WRONG = {
         "a.fc is unknown",
     ),
     "no state_dict": (exchange.from_torch, [[1]], {}, "state_dict: expected a mapping"),
+    "no name": (exchange.from_torch, [{3: 1}], {}, "got a key of int"),
     "half a bias": (
         exchange.from_torch,
         [STATE_DICT | {"a.bias_ih_l0": np.ones(4 * H)}, "a."],

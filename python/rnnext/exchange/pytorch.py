@@ -69,6 +69,9 @@ def from_torch(
     """
     if not isinstance(state_dict, Mapping):
         raise TypeError(f"state_dict: expected a mapping, got {kind(state_dict)}")
+    for name in state_dict:
+        if not isinstance(name, str):
+            raise TypeError(f"state_dict: expected names, got a key of {kind(name)}")
     given = {
         name.removeprefix(prefix): value
         for name, value in state_dict.items()
@@ -161,9 +164,9 @@ def to_torch(layer: Layer, prefix: str = "") -> dict[str, Array]:
 
 def _missing(state_dict: Mapping[str, Any], prefix: str) -> str:
     """Where the weights are, if they are not here."""
-    found = [re.fullmatch(r"(.*)weight_ih_l0", str(name)) for name in state_dict]
+    found = [re.fullmatch(r"(.*)weight_ih_l0", name) for name in state_dict]
     prefixes = [repr(match[1]) for match in found if match]
     expected = f"expected {prefix}weight_ih_l0 and {prefix}weight_hh_l0"
     if not prefixes:
-        return f"{expected}, got {', '.join(map(str, state_dict)) or 'nothing'}"
+        return f"{expected}, got {', '.join(state_dict) or 'nothing'}"
     return f"{expected}; prefixes that lead to a layer: {', '.join(prefixes)}"
