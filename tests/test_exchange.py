@@ -308,7 +308,10 @@ def onnx_model(cell, inputs):
         attributes["activations"] = [cell.removeprefix("rnn_").capitalize()] * D
     if kind == "GRU":
         attributes["linear_before_reset"] = int(cell == "gru")
-    node = onnx.helper.make_node(kind, ["X", *inputs], ["Y"], **attributes)
+    given = ["X", "W", "R", "B" if "B" in inputs else ""]
+    if "P" in inputs:  # after sequence_lens and the initial states
+        given += ["", "", "", "P"]
+    node = onnx.helper.make_node(kind, given, ["Y"], **attributes)
     number = onnx.TensorProto.FLOAT
     graph = onnx.helper.make_graph(
         [node],
