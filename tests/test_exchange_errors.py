@@ -43,7 +43,7 @@ WRONG = {
         exchange.from_keras,
         [lstm_arrays(), lstm_arrays()],
         {},
-        r"kernel: expected shape \(I=4, G\*H=16\), got \(5, 16\)",
+        r"layers\[1\] kernel: expected shape \(I=4, G\*H=16\), got \(5, 16\)",
     ),
     "gates": (
         exchange.from_keras,
@@ -144,7 +144,7 @@ WRONG = {
         exchange.from_flax,
         [SIMPLE | {"h": {"kernel": np.ones((H, H)), "bias": np.ones(H)}}],
         {},
-        "h: bias is unknown",
+        r"layers\[0\] h: bias is unknown",
     ),
     "directions": (
         exchange.from_flax,

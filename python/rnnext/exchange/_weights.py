@@ -205,20 +205,22 @@ def keyed(
     return value
 
 
-def pairs(name: str, layers: Sequence[object]) -> list[tuple[Any, ...]]:
-    """One entry for each direction of every layer: alone, or (forward, backward)."""
+def pairs(layers: Sequence[object]) -> list[list[tuple[str, Any]]]:
+    """Where each direction of every layer is, and it: alone, or (forward, backward)."""
     if not layers:
-        raise ValueError(f"{name}: expected at least one layer")
+        raise ValueError("layers: expected at least one layer")
     found = []
-    for layer in layers:
-        entries = tuple(layer) if isinstance(layer, (tuple, list)) else (layer,)
-        if len(entries) not in (1, 2):
+    for i, layer in enumerate(layers):
+        if not isinstance(layer, (tuple, list)):
+            found.append([(f"layers[{i}]", layer)])
+        elif len(layer) == 2:
+            found.append([(f"layers[{i}][{d}]", layer[d]) for d in (0, 1)])
+        else:
             raise ValueError(
-                f"{name}: expected one mapping, or a pair (forward, backward), for "
-                f"each layer, got {kind(layer)}"
+                f"layers[{i}]: expected one mapping, or a pair (forward, backward), "
+                f"got {kind(layer)}"
             )
-        found.append(entries)
-    same_directions(name, [len(entries) for entries in found])
+    same_directions("layers", [len(level) for level in found])
     return found
 
 

@@ -69,16 +69,18 @@ def from_course(*layers: Any, **options: Any) -> Layer:
     ...     {"Wax": np.ones((4, 3)), "Waa": np.ones((4, 4)), "ba": np.ones((4, 1))})
     RNN(3, 4, dtype=float64)
     """
-    entries = pairs("layers", layers)
-    family, notation = _find(entries[0][0])
-    gate, first = notation.gates[0], entries[0][0]
-    H, columns = array_of(gate.recurrent, first[gate.recurrent], 2).shape
-    I = columns - H if notation.joint else array_of(gate.input, first[gate.input], 2)
-    below = I if isinstance(I, int) else I.shape[1]
+    entries = pairs(layers)
+    where, first = entries[0][0]
+    family, notation = _find(where, first)
+    recurrent, inputs = notation.gates[0].recurrent, notation.gates[0].input
+    H = array_of(f"{where} {recurrent}", first[recurrent], 2).shape[0]
+    I = array_of(f"{where} {inputs}", first[inputs], 2).shape[1]
+    if notation.joint:
+        I -= H
     stack: Stack = []
     for level in entries:
-        stack.append([_weights(parameters, notation, below, H) for parameters in level])
-        below = output_size(H, len(level), options)
+        stack.append([_weights(*end, notation, I, H) for end in level])
+        I = output_size(H, len(level), options)
     reset = False if family == "gru" else None
     return layer_of(stack, family, COURSE, options, reset)
 
@@ -123,10 +125,10 @@ def _names(notation: Notation) -> list[str]:
     return [name for name in notation.shapes if name not in notation.output]
 
 
-def _find(parameters: object) -> tuple[str, Notation]:
+def _find(where: str, parameters: object) -> tuple[str, Notation]:
     if not isinstance(parameters, Mapping):
         raise TypeError(
-            f"layers: expected the course's parameters, got {kind(parameters)}"
+            f"{where}: expected the course's parameters, got {kind(parameters)}"
         )
     known = []
     for family, notations in _NOTATIONS.items():
@@ -135,31 +137,32 @@ def _find(parameters: object) -> tuple[str, Notation]:
                 return family, notation
             known.append(" ".join(_names(notation)))
     raise ValueError(
-        f"layers: expected the names {', or '.join(known)}, got "
+        f"{where}: expected the names {', or '.join(known)}, got "
         f"{' '.join(map(str, parameters)) or 'nothing'}"
     )
 
 
 def _weights(
-    parameters: Mapping[str, Any], notation: Notation, I: int, H: int
+    where: str, parameters: Mapping[str, Any], notation: Notation, I: int, H: int
 ) -> Weights:
-    keyed("layers", parameters, _names(notation), notation.output)
+    keyed(where, parameters, _names(notation), notation.output)
+
+    def part(name: str, letter: str, columns: int) -> Array:
+        shape = (H, columns)
+        return read(f"{where} {name}", parameters[name], ("n_a", letter), shape)
+
     rows: list[list[Array]] = []
     for gate in notation.gates:
         if notation.joint:
-            name = gate.input
-            both = read(name, parameters[name], ("n_a", "n_a + n_x"), (H, H + I))
+            both = part(gate.input, "n_a + n_x", H + I)
             parts = [both[:, H:], both[:, :H]]
         else:
-            parts = [
-                read(gate.input, parameters[gate.input], ("n_a", "n_x"), (H, I)),
-                read(gate.recurrent, parameters[gate.recurrent], ("n_a", ""), (H, H)),
-            ]
-        parts.append(read(gate.bias, parameters[gate.bias], ("n_a", ""), (H, 1))[:, 0])
+            parts = [part(gate.input, "n_x", I), part(gate.recurrent, "", H)]
+        parts.append(part(gate.bias, "", 1)[:, 0])
         if gate.complement:
-            parts = [-part for part in parts]
+            parts = [-p for p in parts]
         rows.append(parts)
-    w_ih, w_hh, bias = (np.concatenate(part) for part in zip(*rows, strict=True))
+    w_ih, w_hh, bias = (np.concatenate(p) for p in zip(*rows, strict=True))
     return Weights(w_ih, w_hh).with_bias(bias)
 
 
@@ -169,7 +172,7 @@ def _parameters(w: Weights, notation: Notation) -> dict[str, Array]:
         rows = slice(k * H, (k + 1) * H)
         parts = [w.w_hh[rows], w.w_ih[rows], w.bias[rows, None]]
         if gate.complement:
-            parts = [-part for part in parts]
+            parts = [-p for p in parts]
         if notation.joint:
             found[gate.input] = np.concatenate(parts[:2], axis=1)
         else:

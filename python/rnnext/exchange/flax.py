@@ -71,14 +71,16 @@ def from_flax(*layers: Any, **options: Any) -> Layer:
     >>> exchange.from_flax(cell, dtype=np.float32)
     RNN(3, 4)
     """
-    entries = pairs("layers", layers)
-    family = _family(entries[0][0])
-    first, (i, h) = entries[0][0], (_denses(family, "i")[0], _denses(family, "h")[0])
-    I = array_of(f"{i} kernel", _part(first, i, "kernel"), 2).shape[0]
-    H = array_of(f"{h} kernel", _part(first, h, "kernel"), 2).shape[0]
+    entries = pairs(layers)
+    first = entries[0][0]
+    family = _family(*first)
+    I, H = (
+        array_of(*_part(*first, _denses(family, side)[0], "kernel"), 2).shape[0]
+        for side in "ih"
+    )
     stack: Stack = []
     for level in entries:
-        stack.append([_weights(cell, family, I, H) for cell in level])
+        stack.append([_weights(*cell, family, I, H) for cell in level])
         I = output_size(H, len(level), options)
     return layer_of(stack, family, FLAX, options, reset_after=True)
 
@@ -123,34 +125,40 @@ def _denses(family: str, side: str) -> list[str]:
     return [side + (g if family != "rnn" else "") for g in FLAX.order(family)]
 
 
-def _family(cell: object) -> str:
+def _family(where: str, cell: object) -> str:
     """Which cell has a dense of such a name."""
     if not isinstance(cell, Mapping):
-        raise TypeError(f"layers: expected the parameters of a cell, got {kind(cell)}")
+        raise TypeError(f"{where}: expected the parameters of a cell, got {kind(cell)}")
     for family, name in (("lstm", "hf"), ("gru", "hn"), ("rnn", "h")):
         if name in cell:
             return family
     raise ValueError(
-        "layers: expected the parameters of an LSTMCell (hf ...), GRUCell (hn ...) or "
-        f"SimpleCell (h ...), got {', '.join(map(str, cell)) or 'nothing'}"
+        f"{where}: expected the parameters of an LSTMCell (hf ...), GRUCell (hn ...) "
+        f"or SimpleCell (h ...), got {', '.join(map(str, cell)) or 'nothing'}"
     )
 
 
-def _part(cell: Mapping[str, Any], dense: str, part: str) -> Any:
-    needed = ["kernel"] + (["bias"] if dense in _WITH_BIAS[_family(cell)] else [])
-    return keyed(dense, cell.get(dense, {}), needed)[part]
+def _part(
+    where: str, cell: Mapping[str, Any], dense: str, part: str
+) -> tuple[str, Any]:
+    """What it is called in messages, and it."""
+    has_bias = dense in _WITH_BIAS[_family(where, cell)]
+    needed = ["kernel", "bias"] if has_bias else ["kernel"]
+    name = f"{where} {dense}"
+    return f"{name} {part}", keyed(name, cell.get(dense, {}), needed)[part]
 
 
-def _weights(cell: Mapping[str, Any], family: str, I: int, H: int) -> Weights:
+def _weights(
+    where: str, cell: Mapping[str, Any], family: str, I: int, H: int
+) -> Weights:
     inputs, states = _denses(family, "i"), _denses(family, "h")
-    keyed("layers", cell, [*inputs, *states])
+    keyed(where, cell, [*inputs, *states])
 
     def kernel(dense: str, letter: str, size: int) -> Array:
-        value = _part(cell, dense, "kernel")
-        return read(f"{dense} kernel", value, (letter, "H"), (size, H))
+        return read(*_part(where, cell, dense, "kernel"), (letter, "H"), (size, H))
 
     def bias(dense: str) -> Array:
-        return read(f"{dense} bias", _part(cell, dense, "bias"), ("H",), (H,))
+        return read(*_part(where, cell, dense, "bias"), ("H",), (H,))
 
     w = Weights(
         np.concatenate([kernel(dense, "I", I).T for dense in inputs]),

@@ -63,17 +63,18 @@ def from_haste(*layers: Any, **options: Any) -> Layer:
     >>> exchange.from_haste(weights)
     LSTM(3, 4, dtype=float64)
     """
-    entries = pairs("layers", layers)
-    first = keyed("layers", entries[0][0], _NAMES, ["recurrent_bias"])
-    recurrent = array_of("recurrent_kernel", first["recurrent_kernel"], 2)
+    entries = pairs(layers)
+    where, first = entries[0][0]
+    keyed(where, first, _NAMES, ["recurrent_bias"])
+    recurrent = array_of(f"{where} recurrent_kernel", first["recurrent_kernel"], 2)
     H, columns = recurrent.shape
-    family = family_by_gates("recurrent_kernel", recurrent, columns, H)
+    family = family_by_gates(f"{where} recurrent_kernel", recurrent, columns, H)
     if family == "rnn":
         raise ValueError("layers: expected an LSTM or a GRU, haste has no other cells")
-    I = array_of("kernel", first["kernel"], 2).shape[0]
+    I = array_of(f"{where} kernel", first["kernel"], 2).shape[0]
     stack: Stack = []
     for level in entries:
-        stack.append([_weights(weights, I, H, columns) for weights in level])
+        stack.append([_weights(*end, (I, H, columns)) for end in level])
         I = output_size(H, len(level), options)
     return layer_of(stack, family, HASTE, options, reset_after=True)
 
@@ -124,17 +125,21 @@ def to_haste(layer: Layer) -> list[Any]:
 _NAMES = ("kernel", "recurrent_kernel", "bias")
 
 
-def _weights(weights: Mapping[str, Any], I: int, H: int, columns: int) -> Weights:
+def _weights(
+    where: str, weights: Mapping[str, Any], sizes: tuple[int, int, int]
+) -> Weights:
+    I, H, columns = sizes
     gru = columns == 3 * H
-    keyed("layers", weights, [*_NAMES, "recurrent_bias"] if gru else _NAMES)
-    bias = read("bias", weights["bias"], ("G*H",), (columns,))
+    keyed(where, weights, [*_NAMES, "recurrent_bias"] if gru else _NAMES)
+
+    def part(name: str, letters: tuple[str, ...], shape: tuple[int, ...]) -> Array:
+        return read(f"{where} {name}", weights[name], letters, shape)
+
     w = Weights(
-        read("kernel", weights["kernel"], ("I", "G*H"), (I, columns)).T,
-        read(
-            "recurrent_kernel", weights["recurrent_kernel"], ("H", "G*H"), (H, columns)
-        ).T,
+        part("kernel", ("I", "G*H"), (I, columns)).T,
+        part("recurrent_kernel", ("H", "G*H"), (H, columns)).T,
     )
+    bias = part("bias", ("G*H",), (columns,))
     if not gru:
         return w.with_bias(bias)
-    value = weights["recurrent_bias"]
-    return w._replace(b_ih=bias, b_hh=read("recurrent_bias", value, ("G*H",), (3 * H,)))
+    return w._replace(b_ih=bias, b_hh=part("recurrent_bias", ("G*H",), (columns,)))

@@ -83,17 +83,18 @@ def from_keras(*layers: Sequence[Any], **options: Any) -> Layer:
     same_directions("layers", numbers)
     D, arrays = numbers[0], layers[0]
     per_direction = len(arrays) // D
-    recurrent = array_of("recurrent_kernel", arrays[1], 2)
+    recurrent = array_of("layers[0] recurrent_kernel", arrays[1], 2)
     H, columns = recurrent.shape
-    family = family_by_gates("recurrent_kernel", recurrent, columns, H)
+    family = family_by_gates("layers[0] recurrent_kernel", recurrent, columns, H)
     reset_after = None
     if family == "gru" and per_direction == 3:
         reset_after = np.ndim(arrays[2]) == 2
-    below = array_of("kernel", arrays[0], 2).shape[0]
+    below = array_of("layers[0] kernel", arrays[0], 2).shape[0]
     stack: Stack = []
-    for level in layers:
+    for i, level in enumerate(layers):
         ends = (level[:per_direction], level[per_direction:])[:D]
-        stack.append([_weights(end, below, H, columns, reset_after) for end in ends])
+        sizes = below, H, columns
+        stack.append([_weights(f"layers[{i}]", e, sizes, reset_after) for e in ends])
         below = output_size(H, D, options)
     return layer_of(stack, family, KERAS, options, reset_after)
 
@@ -141,15 +142,19 @@ def to_keras(layer: Layer) -> list[list[Array]]:
 
 
 def _weights(
-    arrays: Sequence[Any], I: int, H: int, columns: int, reset_after: bool | None
+    where: str,
+    arrays: Sequence[Any],
+    sizes: tuple[int, int, int],
+    reset_after: bool | None,
 ) -> Weights:
+    I, H, columns = sizes
     w = Weights(
-        read("kernel", arrays[0], ("I", "G*H"), (I, columns)).T,
-        read("recurrent_kernel", arrays[1], ("H", "G*H"), (H, columns)).T,
+        read(f"{where} kernel", arrays[0], ("I", "G*H"), (I, columns)).T,
+        read(f"{where} recurrent_kernel", arrays[1], ("H", "G*H"), (H, columns)).T,
     )
     if len(arrays) == 2:
         return w
     if reset_after:
-        bias = read("bias", arrays[2], ("", "G*H"), (2, columns))
+        bias = read(f"{where} bias", arrays[2], ("", "G*H"), (2, columns))
         return w._replace(b_ih=bias[0], b_hh=bias[1])
-    return w.with_bias(read("bias", arrays[2], ("G*H",), (columns,)))
+    return w.with_bias(read(f"{where} bias", arrays[2], ("G*H",), (columns,)))

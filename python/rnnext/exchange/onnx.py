@@ -60,20 +60,24 @@ def from_onnx(*nodes: Mapping[str, Any], **options: Any) -> Layer:
     """
     if not nodes:
         raise ValueError("nodes: expected at least one")
-    for node in nodes:
-        keyed("nodes", node, ["W", "R"], ["B", "P"])
+    for i, node in enumerate(nodes):
+        keyed(f"nodes[{i}]", node, ["W", "R"], ["B", "P"])
         if ("B" in node) != ("B" in nodes[0]) or ("P" in node) != ("P" in nodes[0]):
             raise ValueError("nodes: expected B, and P, in all of them or in none")
-    recurrent = [array_of("R", node["R"], 3) for node in nodes]
+    recurrent = [
+        array_of(f"nodes[{i}] R", node["R"], 3) for i, node in enumerate(nodes)
+    ]
     same_directions("nodes", [len(R) for R in recurrent])
     D, rows, H = recurrent[0].shape
     if D not in (1, 2):
-        raise ValueError(f"R: expected D = 1 or 2 first, got shape {(D, rows, H)}")
-    family = family_by_gates("R", recurrent[0], rows, H)
-    I = array_of("W", nodes[0]["W"], 3).shape[2]
+        raise ValueError(
+            f"nodes[0] R: expected D = 1 or 2 first, got shape {(D, rows, H)}"
+        )
+    family = family_by_gates("nodes[0] R", recurrent[0], rows, H)
+    I = array_of("nodes[0] W", nodes[0]["W"], 3).shape[2]
     stack: Stack = []
-    for node in nodes:
-        stack.append(_weights(node, I, (D, rows, H)))
+    for i, node in enumerate(nodes):
+        stack.append(_weights(f"nodes[{i}]", node, I, (D, rows, H)))
         I = output_size(H, D, options)
     return layer_of(stack, family, ONNX, options)
 
@@ -128,19 +132,19 @@ def to_onnx(layer: Layer) -> list[dict[str, Array]]:
 
 
 def _weights(
-    node: Mapping[str, Any], I: int, shape: tuple[int, int, int]
+    where: str, node: Mapping[str, Any], I: int, shape: tuple[int, int, int]
 ) -> list[Weights]:
     D, rows, H = shape
-    W = read("W", node["W"], ("D", "G*H", "I"), (D, rows, I))
-    R = read("R", node["R"], ("D", "G*H", "H"), shape)
+    W = read(f"{where} W", node["W"], ("D", "G*H", "I"), (D, rows, I))
+    R = read(f"{where} R", node["R"], ("D", "G*H", "H"), shape)
     found = [Weights(W[d], R[d]) for d in range(D)]
     if "B" in node:
-        B = read("B", node["B"], ("D", "2*G*H"), (D, 2 * rows))
+        B = read(f"{where} B", node["B"], ("D", "2*G*H"), (D, 2 * rows))
         found = [
             w._replace(b_ih=b[:rows], b_hh=b[rows:])
             for w, b in zip(found, B, strict=True)
         ]
     if "P" in node:
-        P = read("P", node["P"], ("D", "3*H"), (D, 3 * H)).reshape(D, 3, H)
+        P = read(f"{where} P", node["P"], ("D", "3*H"), (D, 3 * H)).reshape(D, 3, H)
         found = [w._replace(peephole=p) for w, p in zip(found, P, strict=True)]
     return found
