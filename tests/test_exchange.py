@@ -346,6 +346,19 @@ def test_whole_numbers_are_float64():
     )
     assert layer.dtype == np.float64
     assert layer.batch_first
+    names = ("Wu", "bu", "Wr", "br", "Wc", "bc")
+    shapes = [(1, 2) if name[0] == "W" else (1, 1) for name in names]
+    unsigned = {n: np.full(s, 3, np.uint8) for n, s in zip(names, shapes, strict=True)}
+    layer = exchange.from_course(unsigned)
+    assert layer.parameters["weight_ih_l0"].ravel().tolist() == [3, -3, 3]
+
+
+def test_other_byte_order_and_strides():
+    layer = make_layer("lstm", I, H, dtype=np.float32)
+    (weights,) = exchange.to_keras(layer)
+    other = exchange.from_keras([w.astype(">f4")[::-1][::-1] for w in weights])
+    assert other.dtype == np.float32
+    assert same_bits(other.parameters["weight_ih_l0"], layer.parameters["weight_ih_l0"])
 
 
 def test_reorder():

@@ -171,7 +171,7 @@ def read(
     name: str, value: object, letters: Sequence[str], shape: tuple[int, ...]
 ) -> Array:
     """`value` as an array of this shape."""
-    array = real_array(name, value)
+    array = _floating(name, value)
     if array.shape != shape:
         expected = describe(letters, shape)
         raise ValueError(f"{name}: expected shape {expected}, got {array.shape}")
@@ -180,12 +180,18 @@ def read(
 
 def array_of(name: str, value: object, ndim: int) -> Array:
     """`value` as an array of so many axes."""
-    array = real_array(name, value)
+    array = _floating(name, value)
     if array.ndim != ndim:
         raise ValueError(
             f"{name}: expected {ndim} axes, got {array.ndim} in shape {array.shape}"
         )
     return array
+
+
+def _floating(name: str, value: object) -> Array:
+    """Whole numbers become float64."""
+    array = real_array(name, value)
+    return array if array.dtype.kind == "f" else array.astype(np.float64)
 
 
 def keyed(
@@ -285,10 +291,8 @@ def _reordered(stack: Stack, family: str, source: Notation, target: Notation) ->
 
 
 def _dtype(arrays: Mapping[str, Array]) -> np.dtype[Any]:
-    """That of the weights together; whole numbers are float64."""
+    """That of the weights together."""
     found = np.result_type(*arrays.values())
-    if found.kind in "iub":
-        return np.dtype(np.float64)
     if found not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise TypeError(
             f"weights: expected float32 or float64, got {found};"
