@@ -38,17 +38,18 @@ def cell(request):
     return request.param
 
 
-def make(cell, module=rnnext.torch, dtype=torch.float64, **options):
+def make(cell, *sizes, module=rnnext.torch, dtype=torch.float64, **options):
     name, own = KINDS[cell]
-    return getattr(module, name)(I, H, dtype=dtype, **own, **options)
+    return getattr(module, name)(*(sizes or (I, H)), dtype=dtype, **own, **options)
 
 
-def pair(cell, **options):
+def pair(cell, *sizes, **options):
     """Ours and PyTorch's, drawn from one seed."""
     made = []
     for module in (rnnext.torch, torch.nn):
-        torch.manual_seed(3)
-        made.append(make(cell, module, **options))
+        with torch.random.fork_rng():
+            torch.manual_seed(3)
+            made.append(make(cell, *sizes, module=module, **options))
     return made
 
 
@@ -63,22 +64,32 @@ def draw_state(cell, *shape, **options):
 
 
 def flat(value):
-    """The tensors of a result or of arguments."""
+    """The tensors of an argument or a state."""
     if isinstance(value, torch.Tensor):
         return [value]
-    if isinstance(value, (tuple, list)):
-        return [tensor for part in value for tensor in flat(part)]
-    return []
+    return [] if value is None else list(value)
+
+
+def tensors(result):
+    """Of output and state."""
+    y, state = result
+    return [getattr(y, "data", y) if isinstance(y, tuple) else y, *flat(state)]
+
+
+def packed(x):
+    """A list of sequences packed, a tensor as it is."""
+    return pack_sequence(x, enforce_sorted=False) if isinstance(x, list) else x
 
 
 def results(module, x, state):
     """Outputs, and gradients of a loss in which all of them are."""
     inputs = [*flat(x), *flat(state), *module.parameters()]
     inputs = [t for t in inputs if t.requires_grad]
-    outputs = [t for t in flat(module(x, state)) if t.is_floating_point()]
-    weights = [torch.cos(torch.arange(y.numel()).reshape(y.shape)) for y in outputs]
-    loss = sum((y * w).sum() for y, w in zip(outputs, weights, strict=True))
-    return outputs, torch.autograd.grad(loss, inputs, allow_unused=True)
+    outputs = tensors(module(packed(x), state))
+    loss = sum(
+        (y * torch.arange(1.0, y.numel() + 1).cos().view_as(y)).sum() for y in outputs
+    )
+    return outputs, torch.autograd.grad(loss, inputs)
 
 
 def assert_equal(found, expected):
@@ -98,59 +109,70 @@ def same(a, b):
 # ---------------------------------------------------------------- PyTorch's numbers
 
 
-def grid():
-    for L, D, bias, first, batched, state in itertools.product(
-        (1, 2), (1, 2), (True, False), (True, False), (True, False), (True, False)
-    ):
-        yield (
-            {
-                "num_layers": L,
-                "bidirectional": D == 2,
-                "bias": bias,
-                "batch_first": first,
-            },
-            batched,
-            state,
-        )
+SHAPES = [(1, 1, 1, 1), (2, 3, 5, 4), (6, 2, 3, 17), (5, 9, 20, 8), (9, 4, 4, 3)]
+LAYOUTS = ["unbatched", "time first", "batch first", "packed", "packed unsorted"]
 
 
-@pytest.mark.parametrize(("options", "batched", "state"), list(grid()))
-def test_numbers_of_pytorch(cell, options, batched, state):
-    ours, theirs = pair(cell, **options)
-    batch = (N,) if batched else ()
-    steps = (N, T) if batched and options["batch_first"] else (T, *batch)
-    count = options["num_layers"] * (1 + options["bidirectional"])
-    x = draw(*steps, I)
-    hx = draw_state(cell, count, *batch, H) if state else None
-    found, expected = results(ours, x, hx), results(theirs, x, hx)
-    assert_equal(found[0], expected[0])
-    assert_equal(found[1], expected[1])
-    with torch.no_grad():
-        assert all(same(a, b) for a, b in zip(flat(ours(x, hx)), found[0], strict=True))
+def draw_input(layout, T, N, I):
+    """The sequences of a layout: one tensor, or a list of them to be packed."""
+    if layout.startswith("packed"):
+        lengths = [1 + (7 * n) % T for n in range(N)]
+        if layout == "packed":
+            lengths.sort(reverse=True)
+        return [draw(length, I) for length in lengths]
+    batch = () if layout == "unbatched" else (N,)
+    return draw(*((N, T) if layout == "batch first" else (T, *batch)), I)
 
 
-@pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True}])
-@pytest.mark.parametrize("order", [[6, 4, 4, 1], [2, 6, 1, 3]], ids=str)
-@pytest.mark.parametrize("state", [True, False])
-def test_packed_sequences(cell, options, order, state):
-    ours, theirs = pair(cell, **options)
-    sequences = [draw(length, I) for length in order]
-    count = ours.num_layers * (1 + ours.bidirectional)
-    hx = draw_state(cell, count, len(order), H) if state else None
-    found, expected = [], []
-    for module, to in ((ours, found), (theirs, expected)):
-        x = pack_sequence(sequences, enforce_sorted=order == sorted(order)[::-1])
-        y, after = module(x, hx)
+@pytest.mark.parametrize("num_layers", [1, 2, 3])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_numbers_of_pytorch(cell, layout, shape, num_layers):
+    """Forward and all gradients; eight combinations in each of 300 tests."""
+    T, N, I, H = shape
+    batch = () if layout == "unbatched" else (N,)
+    for bias, bidirectional, state in itertools.product((True, False), repeat=3):
+        options = {
+            "num_layers": num_layers,
+            "bias": bias,
+            "bidirectional": bidirectional,
+            "batch_first": layout == "batch first",
+        }
+        ours, theirs = pair(cell, I, H, **options)
+        x = draw_input(layout, T, N, I)
+        count = num_layers * (1 + bidirectional)
+        hx = draw_state(cell, count, *batch, H) if state else None
+        found, expected = results(ours, x, hx), results(theirs, x, hx)
+        assert_equal(found[0], expected[0])
+        assert_equal(found[1], expected[1])
+        with torch.no_grad():
+            assert all(map(same, tensors(ours(packed(x), hx)), found[0]))
+
+
+def test_packed_sequences_keep_their_order(cell):
+    for enforce, lengths in ((True, [6, 4, 4, 1]), (False, [2, 6, 1, 3])):
+        x = pack_sequence([draw(n, I) for n in lengths], enforce_sorted=enforce)
+        y, _ = make(cell)(x)
         assert type(y) is type(x)
         for mine, given in zip(y[1:], x[1:], strict=True):
             assert (mine is None and given is None) or same(mine, given)
-        padded, lengths = pad_packed_sequence(y, batch_first=True)
-        assert lengths.tolist() == order
-        outputs = [padded, *flat(after)]
-        loss = sum((o * torch.cos(o.detach() + 1)).sum() for o in outputs)
-        inputs = [*sequences, *flat(hx), *module.parameters()]
-        to += [*outputs, *torch.autograd.grad(loss, inputs)]
-    assert_equal(found, expected)
+        padded, found = pad_packed_sequence(y, batch_first=True)
+        assert found.tolist() == lengths
+        assert padded.shape == (4, 6, H)
+
+
+@pytest.mark.parametrize("shape", [(0, N, I), (T, 0, I)], ids=["no steps", "no rows"])
+def test_nothing_to_do(cell, shape):
+    """PyTorch refuses a sequence without steps: here the state comes back as it was."""
+    module = make(cell, bidirectional=True)
+    x, hx = draw(*shape), draw_state(cell, 2, shape[1], H)
+    y, *after = tensors(module(x, hx))
+    assert y.shape == (*shape[:2], 2 * H)
+    if shape[0] == 0:
+        assert all(map(same, after, flat(hx)))
+    sum(t.sum() for t in (y, *after)).backward()
+    assert all((p.grad == 0).all() for p in (x, *module.parameters()))
+    assert all((part.grad == 1).all() for part in flat(hx))
 
 
 def test_numbers_of_the_layer(cell):
@@ -180,7 +202,7 @@ def test_gradcheck(cell, options):
         state, given = rest[: 1 + (cell == "lstm")], rest[-len(names) :]
         hx = tuple(state) if cell == "lstm" else state[0]
         weights = dict(zip(names, given, strict=True))
-        return tuple(flat(torch.func.functional_call(module, weights, (x, hx))))
+        return tuple(tensors(torch.func.functional_call(module, weights, (x, hx))))
 
     state = flat(draw_state(cell, count, 2, H))
     assert torch.autograd.gradcheck(function, (draw(3, 2, I), *state, *parameters))
@@ -199,7 +221,7 @@ def test_same_parameters(cell):
     ours.load_state_dict(theirs.state_dict())
     theirs.load_state_dict(ours.state_dict())
     x = draw(T, N, I)
-    assert_equal(flat(ours(x)), flat(theirs(x)))
+    assert_equal(tensors(ours(x)), tensors(theirs(x)))
 
 
 def test_positional_arguments(cell):
@@ -245,8 +267,8 @@ def test_some_outputs_without_gradient(cell):
     ours, theirs = pair(cell)
     x = draw(T, N, I)
     for pick in range(3 if cell == "lstm" else 2):
-        found = torch.autograd.grad(flat(ours(x))[pick].sum(), x)
-        expected = torch.autograd.grad(flat(theirs(x))[pick].sum(), x)
+        found = torch.autograd.grad(tensors(ours(x))[pick].sum(), x)
+        expected = torch.autograd.grad(tensors(theirs(x))[pick].sum(), x)
         assert_equal(found, expected)
 
 
@@ -465,7 +487,7 @@ def test_dropout_of_everything(cell):
     """As PyTorch's: what goes into the second layer is zero."""
     ours, theirs = pair(cell, num_layers=2, dropout=1.0)
     x = draw(T, N, I)
-    assert_equal(flat(ours(x)), flat(theirs(x)))
+    assert_equal(tensors(ours(x)), tensors(theirs(x)))
 
 
 # ---------------------------------------------------------------- what is wrong
