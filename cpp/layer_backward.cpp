@@ -20,6 +20,7 @@ template <class T> class Unprojection {
         const index H = w_.hidden_size, I = w_.input_size;
         da = scratch.take<T>({plan.chunk, plan.slab, da_row});
         if (w_.traits.h[1].count) operand = scratch.take<T>({plan.chunk, plan.slab, H});
+        if (call.factors) dropped = scratch.take<T>({plan.chunk, plan.slab, H});
         packed_x_ = scratch.take<T>({rows, round_up(I, w_.kernels.lanes)});
         packed_h_ = scratch.take<T>({rows, round_up(H, w_.kernels.lanes)});
         if (operand)
@@ -44,7 +45,7 @@ template <class T> class Unprojection {
             return call_.x + chunk.source(step, n) * I;
         });
         pack_rows(team, packed_h_, chunk, H, false, [&](const Step& step, index) {
-            return call_.cache.h + step.before * H;
+            return dropped ? dropped + step.a * H : call_.cache.h + step.before * H;
         });
         if (operand)
             pack_rows(team, packed_operand_, chunk, H, false,
@@ -69,9 +70,9 @@ template <class T> class Unprojection {
         bias_gradient(w_.traits.h[1], call_.db_hh);
     }
 
-    const index da_row;    // columns * H, spread
-    T* da = nullptr;       // [chunk][rows][da_row], by time
-    T* operand = nullptr;  // [chunk][rows][H], by time
+    const index da_row;                        // columns * H, spread
+    T* da = nullptr;                           // [chunk][rows][da_row], by time
+    T *operand = nullptr, *dropped = nullptr;  // [chunk][rows][H], by time
 
   private:
     index tile_size() const {
@@ -162,7 +163,14 @@ template <class T> class Backward {
         steps_ = scratch.take<Step>({plan_.threads, plan_.chunk});
         dh_ = scratch.take<T>({all_.count(), d_row_});
         if (w_.traits.has_c) dc_ = scratch.take<T>({all_.count(), d_row_});
-        if (w_.traits.h[1].count) d_operand_ = scratch.take<T>({plan_.slab, d_row_});
+        if (w_.traits.h[1].count || call.factors)
+            d_operand_ = scratch.take<T>({plan_.slab, d_row_});
+        if (call.factors) {
+            factors_ = scratch.take<T>({all_.count(), d_row_});
+            for (index i = 0; i < all_.count(); ++i)
+                copy_row(call.factors + all_.of(i) * w_.hidden_size, w_.hidden_size,
+                         factors_ + i * d_row_, d_row_);
+        }
         if (call.runs && call.dy)
             dy_ = scratch.take<T>({plan_.chunk, plan_.slab, w_.hidden_size});
         zeros_ = scratch.take<T>({d_row_});
@@ -262,6 +270,10 @@ template <class T> class Backward {
         scan.da_row = unproject_.da_row;
         scan.operand = unproject_.operand;
         scan.d_operand = d_operand_;
+        if (factors_) {
+            scan.factors = factors_ + slab * d_row_;
+            scan.dropped = unproject_.dropped;
+        }
         scan.zeros = zeros_;
         w_.kernels.cells[int(w_.kind)].scan_backward(scan, part.rows, part.blocks,
                                                      plan_.sync(team));
@@ -275,6 +287,7 @@ template <class T> class Backward {
     Unprojection<T> unproject_;
     Step* steps_;  // [threads][chunk]
     T *dh_, *dc_ = nullptr, *d_operand_ = nullptr, *dy_ = nullptr, *zeros_;
+    T* factors_ = nullptr;
 };
 
 }  // namespace

@@ -206,8 +206,26 @@ class Trace(NamedTuple):
     gates: np.ndarray  # (T, N, G, H)
 
 
-def forward(cell, x, h_0, c_0, w):
-    """A cell over time: x (T, N, I) from h_0 and c_0 (N, H)."""
+def dropped(w, factors):
+    """To drop units of h where the weights multiply them is to drop columns of w_hh.
+
+    Of each sequence others: with a mask, each is computed alone.
+    """
+    return w._replace(w_hh=w.w_hh * factors)
+
+
+def forward(cell, x, h_0, c_0, w, mask=None):
+    """A cell over time: x (T, N, I) from h_0 and c_0 (N, H); `mask` (N, H) is of h."""
+    if mask is not None:
+        alone = []
+        for n, factors in enumerate(mask):
+            one = slice(n, n + 1)
+            c = None if c_0 is None else c_0[one]
+            alone.append(forward(cell, x[:, one], h_0[one], c, dropped(w, factors)))
+        kept = zip(*alone, strict=True)
+        return Trace(
+            *(None if p[0] is None else np.concatenate(p, axis=1) for p in kept)
+        )
     h, c, gates = [h_0], [c_0], []
     for x_t in x:
         h_next, c_next, gates_t = cell.step(x_t, h[-1], c[-1], w)
@@ -218,12 +236,25 @@ def forward(cell, x, h_0, c_0, w):
     return Trace(x, np.array(h), np.array(c) if cell.has_c else None, gates)
 
 
-def backward(cell, dy, dc_all, dh, dc, trace, w):
+def backward(cell, dy, dc_all, dh, dc, trace, w, mask=None):
     """dx, dh_0, dc_0 and the gradients of w.
 
     dy (T, N, H) is the gradient of every h_t, dc_all that of every c_t; dh and dc are
     those of the final state.
     """
+    if mask is not None:
+        dxs, dhs, dcs, dws = [], [], [], []
+        for n, factors in enumerate(mask):
+            one = slice(n, n + 1)
+            kept = Trace(*(None if p is None else p[:, one] for p in trace))
+            dx, dh_0, dc_0, dw = backward(
+                *(cell, dy[:, one], dc_all[:, one], dh[one], dc[one], kept),
+                dropped(w, factors),
+            )
+            dxs, dhs, dcs = [*dxs, dx], [*dhs, dh_0], [*dcs, dc_0]
+            dws.append(dropped(dw, factors))
+        dw = Weights(*(sum(parts) for parts in zip(*dws, strict=True)))
+        return np.concatenate(dxs, axis=1), *map(np.concatenate, (dhs, dcs)), dw
     x, h, c, gates = trace
     dx = np.zeros(x.shape)
     dw = Weights(*(np.zeros(np.shape(p)) for p in w))
@@ -297,8 +328,8 @@ def network_forward(
 
     `state` is h_0, or (h_0, c_0) for an LSTM; None is zero. `masks` are the factors of
     dropout: a list of those (T, N, features) on the output of every layer but the last;
-    or a dict of them as "between" and of those (N, I) on the input of every layer and
-    direction, the same at every step, as "input".
+    or a dict of them as "between", and of lists for every layer and direction, the same
+    at every step: "input" (N, I), and "recurrent" (N, H) of h as weights multiply it.
     """
     cell, masks = CELLS[cell], masks_by_kind(masks)
     params = {name: as_number(p) for name, p in params.items()}
@@ -314,7 +345,8 @@ def network_forward(
             k = layer * D + d
             w = weights_of(params, suffixes(num_layers, bidirectional)[k])
             x_d = in_order(x * masks["input"][k] if "input" in masks else x, d, reverse)
-            trace = forward(cell, x_d, as_number(h_0[k]), c_0[k], w)
+            mask = masks["recurrent"][k] if "recurrent" in masks else None
+            trace = forward(cell, x_d, as_number(h_0[k]), c_0[k], w, mask)
             outputs.append(in_order(trace.h[1:], d, reverse))
             traces.append(trace)
         x = merge_outputs(merge, outputs)
@@ -371,6 +403,7 @@ def network_backward(
                 dc_n[k],
                 kept[d],
                 weights_of(params, suffix),
+                masks["recurrent"][k] if "recurrent" in masks else None,
             )
             dx_d = in_order(dx_d, d, reverse)
             dx = dx + (dx_d * masks["input"][k] if "input" in masks else dx_d)
