@@ -12,6 +12,12 @@ template <class T> void multiply(T* values, const T* factors, index n) {
     for (index i = 0; i < n; ++i) values[i] *= factors[i];
 }
 
+template <class Layer> void cover(Layer& layer, const Coverage* coverage, index d) {
+    if (!coverage) return;
+    layer.runs = &coverage->runs[std::size_t(d)];
+    layer.hold = coverage->hold;
+}
+
 // x [T_][n] times factors [n].
 template <class T>
 void multiply_steps(const T* x, const T* factors, index T_, index n, T* to) {
@@ -26,23 +32,42 @@ template <class T> void merge(Merge how, T* y, const T* other, index n) {
     for (index i = 0; i < n; ++i) y[i] = (y[i] + other[i]) * factor;
 }
 
-// The gradient of the output of direction `d`, given that of the merged one; `room`
-// [T_][n] where that takes some.
+// The output of direction `d`, [T, N, H], from the states that it kept.
 template <class T>
-const T* unmerge(Merge how, const T* dy, const LayerCache<const T>* caches, index d,
-                 index T_, index n, T* room) {
-    if (how == Merge::sum) return dy;
-    if (how == Merge::ave) {
-        for (index i = 0; i < T_ * n; ++i) room[i] = dy[i] * T(0.5);
+void output_again(const NetworkBackward<T>& call, const LayerCache<const T>& cache,
+                  index d, T* y) {
+    const index H = call.stack[0].hidden_size, state = call.N * H;
+    if (!call.coverage) {
+        for (index t = 0; t < call.T_; ++t) {
+            const index step = call.stack.from_end(d) ? call.T_ - 1 - t : t;
+            std::copy_n(cache.h + (step + 1) * state, state, y + t * state);
+        }
+        return;
+    }
+    const Runs& runs = call.coverage->runs[std::size_t(d)];
+    for (index r = 0; r < runs.rows(); ++r)
+        std::copy_n(cache.h + (runs.count() + r) * H, H,
+                    y + runs.source[std::size_t(r)] * H);
+    fill_gaps(runs, call.coverage->hold, H, y, H);
+}
+
+// The gradient of the output of direction `d` of layer `l`, given that of the merged
+// one; `room` [T, N, H] where that takes some.
+template <class T>
+const T* unmerge(const NetworkBackward<T>& call, const T* dy, index l, index d,
+                 T* room) {
+    const index n = call.T_ * call.N * call.stack[0].hidden_size;
+    switch (call.stack.merge) {
+    case Merge::ave:
+        for (index i = 0; i < n; ++i) room[i] = dy[i] * T(0.5);
         return room;
+    case Merge::mul:  // times the other direction's output
+        output_again(call, call.caches[std::size_t(2 * l + 1 - d)], 1 - d, room);
+        multiply(room, dy, n);
+        return room;
+    default:
+        return dy;
     }
-    // Times the other direction's output, which it has kept in order of computation.
-    for (index t = 0; t < T_; ++t) {
-        const index step = d == 0 ? T_ - 1 - t : t;
-        std::copy_n(caches[1 - d].h + (step + 1) * n, n, room + t * n);
-    }
-    multiply(room, dy, T_ * n);
-    return room;
 }
 
 }  // namespace
@@ -84,6 +109,7 @@ template <class T> void forward(const NetworkForward<T>& call, Interrupt interru
         for (index d = 0; d < D; ++d) {
             const index i = l * D + d;
             LayerForward<T> layer{stack[i], call.T_, N, stack.from_end(d)};
+            cover(layer, call.coverage, d);
             layer.x = x;
             if (dropped) {
                 multiply_steps(x, call.masks.input[std::size_t(i)], call.T_,
@@ -124,6 +150,9 @@ template <class T> void backward(const NetworkBackward<T>& call, Interrupt inter
         d_dropped = scratch.take<T>({call.T_, N, stack.widest_input()});
     }
 
+    // Elements that a layer and direction keeps of c.
+    const index kept =
+        call.coverage ? call.coverage->runs[0].rows() * H : call.T_ * state;
     const T* dy = call.dy[0];
     for (index l = L; l-- > 0;) {
         T* const dx = l == 0 ? call.dx : between[(L - 1 - l) & 1];
@@ -131,20 +160,19 @@ template <class T> void backward(const NetworkBackward<T>& call, Interrupt inter
             const index i = l * D + d, input = N * stack[i].input_size;
             const auto& g = call.gradients[std::size_t(i)];
             LayerBackward<T> layer{stack[i], call.T_, N, stack.from_end(d)};
+            cover(layer, call.coverage, d);
             layer.x = call.inputs[std::size_t(l)];
             layer.cache = call.caches[std::size_t(i)];
             layer.dy = stack.merge == Merge::concat ? at(dy, d * H)
                        : !stack.is_merged()         ? call.dy[d]
-                       : !dy
-                           ? nullptr
-                           : unmerge(stack.merge, dy, &call.caches[std::size_t(l * D)],
-                                     d, call.T_, state, unmerged);
+                       : !dy                        ? nullptr
+                                                    : unmerge(call, dy, l, d, unmerged);
             layer.dy_row = width;
             if (!call.masks.recurrent.empty())
                 layer.factors = call.masks.recurrent[std::size_t(i)];
             layer.dh_n = at(call.dh_n, i * state);
             layer.dc_n = at(call.dc_n, i * state);
-            layer.dc = at(call.dc, i * call.T_ * state);
+            layer.dc = at(call.dc, i * kept);
             layer.dx = dx;
             layer.add_dx = d == 1;
             layer.dh_0 = call.dh_0 + i * state;

@@ -38,6 +38,13 @@ template <class T> struct Stack {
     double flops(index T_, index N) const;
 };
 
+// Where not every step of every sequence is computed: the runs of each direction, and
+// whether outputs of the other steps are those of the step before.
+struct Coverage {
+    std::vector<Runs> runs;
+    bool hold;
+};
+
 // The factors of dropout; of each kind none or all.
 template <class T> struct Masks {
     std::vector<const T*> between = {};  // of outputs but the last, L - 1 of [T, N, F]
@@ -49,6 +56,7 @@ template <class T> struct Masks {
 template <class T> struct NetworkForward {
     const Stack<T>& stack;
     index T_, N;
+    const Coverage* coverage = nullptr;
     const T* x = nullptr;                    // [T, N, I]
     const T *h_0 = nullptr, *c_0 = nullptr;  // [L * D, N, H], null is zero
     Masks<T> masks = {};
@@ -61,6 +69,7 @@ template <class T> struct NetworkForward {
 template <class T> struct NetworkBackward {
     const Stack<T>& stack;
     index T_, N;
+    const Coverage* coverage = nullptr;
     std::vector<const T*> inputs = {};  // of all layers
     std::vector<LayerCache<const T>> caches = {};
     Masks<T> masks = {};

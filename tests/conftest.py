@@ -150,8 +150,8 @@ class Problem:
         """Only some sequences of the batch: its axis is the last but one everywhere."""
         return self.mapped(lambda array: array[..., index, :])
 
-    def infer(self):
-        y, state = self.layer(self.x, self.state)
+    def infer(self, **steps):
+        y, state = self.layer(self.x, self.state, **steps)
         return named_output(y) | named_state(state)
 
     def train(self, **options):
@@ -160,28 +160,31 @@ class Problem:
         gradients = self.layer.backward(cache, self.dy, self.dstate, dc=self.dc)
         return named_output(y) | named_state(state), named_gradients(gradients), cache
 
-    def true_trace(self, masks=None):
-        parameters = self.layer.parameters
-        return reference.network_forward(
-            parameters, self.x, self.state, masks=masks, **self.options
-        )
+    def extent(self, steps):
+        return reference.extent(*self.x.shape[:2], **steps)
 
-    def true_forward(self, masks=None):
-        trace = self.true_trace(masks)
+    def true_trace(self, masks=None, **steps):
+        parameters = self.layer.parameters
+        options = self.options | {"masks": masks, "steps": self.extent(steps)}
+        return reference.network_forward(parameters, self.x, self.state, **options)
+
+    def true_forward(self, masks=None, **steps):
+        trace = self.true_trace(masks, **steps)
         found = named_output(trace.y) | {"h_n": trace.h_n, "c_n": trace.c_n}
         return {name: array for name, array in found.items() if array is not None}
 
-    def true_backward(self, dy, dh_n, dc_n, dc, masks=None):
-        parameters, trace = self.layer.parameters, self.true_trace(masks)
+    def true_backward(self, dy, dh_n, dc_n, dc, masks=None, **steps):
+        parameters, trace = self.layer.parameters, self.true_trace(masks, **steps)
+        options = self.options | {"masks": masks, "steps": self.extent(steps)}
         x, h_0, c_0, rest = reference.network_backward(
-            parameters, trace, dy, dh_n, dc_n, dc, masks=masks, **self.options
+            parameters, trace, dy, dh_n, dc_n, dc, **options
         )
         return {"x": x, "h_0": h_0} | ({"c_0": c_0} if self.has_c else {}) | rest
 
-    def true_gradients(self, masks=None):
+    def true_gradients(self, masks=None, **steps):
         """With all incoming gradients, as `train`."""
         dh_n, dc_n = self.dstate if self.has_c else (self.dstate, None)
-        return self.true_backward(self.dy, dh_n, dc_n, self.dc, masks)
+        return self.true_backward(self.dy, dh_n, dc_n, self.dc, masks, **steps)
 
 
 def derivative(loss, array, step=1e-30):

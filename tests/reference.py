@@ -197,6 +197,30 @@ CELLS = {
 }
 
 
+class Extent(NamedTuple):
+    """Which steps of which sequences exist, and how. In order of time."""
+
+    exists: np.ndarray  # (T, N)
+    reset: np.ndarray  # (T, N): the step starts from the initial state
+    hold: bool  # y of a step that does not exist: that of the step before, else zero
+
+    def in_order(self, direction, reverse):
+        both = self.exists[..., None], self.reset[..., None]
+        return Extent(*(in_order(a, direction, reverse) for a in both), self.hold)
+
+    def of(self, sequences):
+        return Extent(self.exists[:, sequences], self.reset[:, sequences], self.hold)
+
+
+def extent(T, N, lengths=None, mask=None, reset=None, pad="zeros"):
+    lengths = np.full(N, T) if lengths is None else np.asarray(lengths)
+    exists = np.arange(T)[:, None] < lengths
+    if mask is not None:
+        exists = exists & mask
+    reset = np.zeros((T, N), bool) if reset is None else np.asarray(reset)
+    return Extent(exists, exists & reset, pad == "hold")
+
+
 class Trace(NamedTuple):
     """What a forward over time keeps: x (T, N, I) and all that follows from it."""
 
@@ -204,6 +228,12 @@ class Trace(NamedTuple):
     h: np.ndarray  # (T+1, N, H), slot 0 the initial state
     c: np.ndarray | None
     gates: np.ndarray  # (T, N, G, H)
+    y: np.ndarray  # (T, N, H)
+
+
+def starting_states(h, initial, reset):
+    """From the states h (T+1, N, H), those that the steps start from."""
+    return np.where(reset, initial, h[:-1])
 
 
 def dropped(w, factors):
@@ -214,32 +244,43 @@ def dropped(w, factors):
     return w._replace(w_hh=w.w_hh * factors)
 
 
-def forward(cell, x, h_0, c_0, w, mask=None):
-    """A cell over time: x (T, N, I) from h_0 and c_0 (N, H); `mask` (N, H) is of h."""
+def forward(cell, x, h_0, c_0, w, steps, mask=None):
+    """A cell over time: x (T, N, I) from h_0 and c_0 (N, H), where steps exist.
+
+    `mask` (N, H) are the factors of h where the weights multiply it.
+    """
     if mask is not None:
         alone = []
         for n, factors in enumerate(mask):
             one = slice(n, n + 1)
             c = None if c_0 is None else c_0[one]
-            alone.append(forward(cell, x[:, one], h_0[one], c, dropped(w, factors)))
+            initial = x[:, one], h_0[one], c
+            alone.append(forward(cell, *initial, dropped(w, factors), steps.of(one)))
         kept = zip(*alone, strict=True)
         return Trace(
             *(None if p[0] is None else np.concatenate(p, axis=1) for p in kept)
         )
-    h, c, gates = [h_0], [c_0], []
-    for x_t in x:
-        h_next, c_next, gates_t = cell.step(x_t, h[-1], c[-1], w)
-        h.append(h_next)
-        c.append(c_next)
-        gates.append(gates_t)
-    gates = np.array(gates).reshape(len(x), len(h_0), cell.gates, h_0.shape[1])
-    return Trace(x, np.array(h), np.array(c) if cell.has_c else None, gates)
+    exists, reset, hold = steps
+    h, c, gates, y = [h_0], [c_0], [], []
+    for t, x_t in enumerate(x):
+        before_h = np.where(reset[t], h_0, h[-1])
+        before_c = np.where(reset[t], c_0, c[-1]) if cell.has_c else None
+        h_next, c_next, gates_t = cell.step(x_t, before_h, before_c, w)
+        h.append(np.where(exists[t], h_next, h[-1]))
+        c.append(np.where(exists[t], c_next, c[-1]) if cell.has_c else None)
+        gates.append(np.where(exists[t][..., None], gates_t, 0))
+        held = y[-1] if y and hold else 0
+        y.append(np.where(exists[t], h_next, held))
+    shape = len(x), *h_0.shape
+    gates = np.array(gates).reshape(*shape[:2], cell.gates, shape[2])
+    c = np.array(c) if cell.has_c else None
+    return Trace(x, np.array(h), c, gates, np.array(y).reshape(shape))
 
 
-def backward(cell, dy, dc_all, dh, dc, trace, w, mask=None):
+def backward(cell, dy, dc_all, dh, dc, trace, w, steps, mask=None):
     """dx, dh_0, dc_0 and the gradients of w.
 
-    dy (T, N, H) is the gradient of every h_t, dc_all that of every c_t; dh and dc are
+    dy (T, N, H) is the gradient of every y_t, dc_all that of every c_t; dh and dc are
     those of the final state.
     """
     if mask is not None:
@@ -249,23 +290,33 @@ def backward(cell, dy, dc_all, dh, dc, trace, w, mask=None):
             kept = Trace(*(None if p is None else p[:, one] for p in trace))
             dx, dh_0, dc_0, dw = backward(
                 *(cell, dy[:, one], dc_all[:, one], dh[one], dc[one], kept),
-                dropped(w, factors),
+                *(dropped(w, factors), steps.of(one)),
             )
             dxs, dhs, dcs = [*dxs, dx], [*dhs, dh_0], [*dcs, dc_0]
             dws.append(dropped(dw, factors))
         dw = Weights(*(sum(parts) for parts in zip(*dws, strict=True)))
         return np.concatenate(dxs, axis=1), *map(np.concatenate, (dhs, dcs)), dw
-    x, h, c, gates = trace
+    exists, reset, hold = steps
+    x, h, c, gates, _ = trace
+    before_h = starting_states(h, h[0], reset)
+    before_c = starting_states(c, c[0], reset) if cell.has_c else [None] * len(x)
+    c = c if cell.has_c else [None] * len(h)
     dx = np.zeros(x.shape)
     dw = Weights(*(np.zeros(np.shape(p)) for p in w))
-    c = c if cell.has_c else [None] * len(h)
+    dh_0, dc_0, held = np.zeros(dh.shape), np.zeros(dc.shape), np.zeros(dh.shape)
     for t in reversed(range(len(x))):
-        dh, dc = dh + dy[t], dc + dc_all[t]
-        dx[t], dh, dc, dw_t = cell.step_backward(
-            dh, dc, x[t], h[t], c[t], gates[t], c[t + 1], w
+        e = exists[t]
+        dh = dh + e * (dy[t] + held)
+        held = np.where(e, 0, held + dy[t]) if hold else held
+        dc = dc + dc_all[t]
+        dx[t], dh_before, dc_before, dw_t = cell.step_backward(
+            e * dh, e * dc, x[t], before_h[t], before_c[t], gates[t], c[t + 1], w
         )
+        dh_0, dc_0 = dh_0 + reset[t] * dh_before, dc_0 + reset[t] * dc_before
+        dh = np.where(e, ~reset[t] * dh_before, dh)
+        dc = np.where(e, ~reset[t] * dc_before, dc)
         dw = Weights(*(total + d for total, d in zip(dw, dw_t, strict=True)))
-    return dx, dh, dc, dw
+    return dx, dh_0 + dh, dc_0 + dc, dw
 
 
 # A network: PyTorch's names, states (L*D, N, H) indexed layer * D + direction.
@@ -323,6 +374,7 @@ def network_forward(
     merge="concat",
     reverse=False,
     masks=None,
+    steps=None,
 ):
     """x (T, N, I) through all layers.
 
@@ -330,8 +382,10 @@ def network_forward(
     dropout: a list of those (T, N, features) on the output of every layer but the last;
     or a dict of them as "between", and of lists for every layer and direction, the same
     at every step: "input" (N, I), and "recurrent" (N, H) of h as weights multiply it.
+    `steps`: an Extent; None is all.
     """
     cell, masks = CELLS[cell], masks_by_kind(masks)
+    steps = extent(*x.shape[:2]) if steps is None else steps
     params = {name: as_number(p) for name, p in params.items()}
     D, H = 1 + bidirectional, params["weight_hh_l0"].shape[1]
     if state is None:
@@ -346,8 +400,10 @@ def network_forward(
             w = weights_of(params, suffixes(num_layers, bidirectional)[k])
             x_d = in_order(x * masks["input"][k] if "input" in masks else x, d, reverse)
             mask = masks["recurrent"][k] if "recurrent" in masks else None
-            trace = forward(cell, x_d, as_number(h_0[k]), c_0[k], w, mask)
-            outputs.append(in_order(trace.h[1:], d, reverse))
+            initial = as_number(h_0[k]), c_0[k]
+            order = steps.in_order(d, reverse)
+            trace = forward(cell, x_d, *initial, w, order, mask)
+            outputs.append(in_order(trace.y, d, reverse))
             traces.append(trace)
         x = merge_outputs(merge, outputs)
         if "between" in masks and layer < num_layers - 1:
@@ -371,6 +427,7 @@ def network_backward(
     merge="concat",
     reverse=False,
     masks=None,
+    steps=None,
 ):
     """dx, dh_0, dc_0 (None without c) and a dict of the gradients of `params`.
 
@@ -380,7 +437,8 @@ def network_backward(
     cell, masks = CELLS[cell], masks_by_kind(masks)
     params = {name: as_number(p) for name, p in params.items()}
     D, states = 1 + bidirectional, trace.h_n.shape
-    T = len(trace.traces[0].x)
+    T, N = trace.traces[0].x.shape[:2]
+    steps = extent(T, N) if steps is None else steps
     dy = zero_or(dy, trace.y)
     dh_n = np.zeros(states) if dh_n is None else as_number(dh_n)
     dc_n = np.zeros(states) if dc_n is None else as_number(dc_n)
@@ -390,7 +448,7 @@ def network_backward(
         if "between" in masks and layer < num_layers - 1:
             dy = dy * masks["between"][layer]
         kept = trace.traces[layer * D : layer * D + D]
-        outputs = [in_order(one.h[1:], d, reverse) for d, one in enumerate(kept)]
+        outputs = [in_order(one.y, d, reverse) for d, one in enumerate(kept)]
         dx = 0.0
         for d, dy_d in enumerate(merge_outputs_backward(merge, dy, outputs)):
             k = layer * D + d
@@ -403,6 +461,7 @@ def network_backward(
                 dc_n[k],
                 kept[d],
                 weights_of(params, suffix),
+                steps.in_order(d, reverse),
                 masks["recurrent"][k] if "recurrent" in masks else None,
             )
             dx_d = in_order(dx_d, d, reverse)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "compute.hpp"
+#include "coverage.hpp"
 #include "inputs.hpp"
 #include "register.hpp"
 #include "stack.hpp"
@@ -19,6 +20,23 @@ struct Form {
     Shape state(index LD, index N, index H) const {
         if (cell) return batched ? Shape{N, H} : Shape{H};
         return batched ? Shape{LD, N, H} : Shape{LD, H};
+    }
+};
+
+// Shapes of what a layer and direction keeps; with a coverage, without its gaps.
+struct Kept {
+    Shape states, gates, cells;
+
+    Kept(const PyCoverage* coverage, index d, index T_, index N, index H, index saved)
+        : states{T_ + 1, N, H}, gates{T_, N, saved, H}, cells{T_, N, H} {
+        if (!coverage) return;
+        states = {coverage->states(d), H};
+        gates = {coverage->rows(), saved, H};
+        cells = {coverage->rows(), H};
+    }
+    Shape of_all(index count) const {
+        return cells.ndim == 3 ? Shape{count, cells[0], cells[1], cells[2]}
+                               : Shape{count, cells[0], cells[1]};
     }
 };
 
@@ -86,8 +104,8 @@ template <class T> void check_form(const Stack<T>& stack, bool cell) {
 // None: something has to be converted first, or is wrong.
 template <class T>
 py::object forward_call(const Stack<T>& stack, const py::object& x,
-                        const py::object& state, const py::object& masks, bool cell,
-                        bool training) {
+                        const py::object& state, const py::object& masks,
+                        const py::object& covered, bool cell, bool training) {
     const Weights<T>& w = stack[0];
     const bool has_c = w.traits.has_c;
     const index LD = stack.size(), D = stack.D, L = stack.layers(), H = w.hidden_size;
@@ -107,6 +125,8 @@ py::object forward_call(const Stack<T>& stack, const py::object& x,
         !initial.read(state, has_c, form.state(LD, N, H)))
         return py::none();
     NetworkForward<T> call{stack, T_, N};
+    const PyCoverage* const coverage = coverage_of(covered, T_, N, D);
+    call.coverage = coverage;
     call.x = input.data();
     call.h_0 = initial.h.data();
     call.c_0 = initial.c.data();
@@ -124,10 +144,10 @@ py::object forward_call(const Stack<T>& stack, const py::object& x,
             for (index d = 0; d < D; ++d) {
                 LayerCache<T> cache{};
                 py::object c = py::none();
-                const py::object h = empty<T>({T_ + 1, N, H}, cache.h);
-                if (has_c) c = empty<T>({T_ + 1, N, H}, cache.c);
-                const py::object gates =
-                    empty<T>({T_, N, w.traits.saved, H}, cache.gates);
+                const Kept kept(coverage, d, T_, N, H, w.traits.saved);
+                const py::object h = empty<T>(kept.states, cache.h);
+                if (has_c) c = empty<T>(kept.states, cache.c);
+                const py::object gates = empty<T>(kept.gates, cache.gates);
                 call.caches.push_back(cache);
                 all.append(py::make_tuple(below, h, c, gates));
             }
@@ -146,8 +166,8 @@ py::object forward_call(const Stack<T>& stack, const py::object& x,
 template <class T>
 py::object backward_call(const Stack<T>& stack, const py::object& saved,
                          const py::object& dy, const py::object& dstate,
-                         const py::object& dc, const py::object& masks, Form form,
-                         bool need_x) {
+                         const py::object& dc, const py::object& masks,
+                         const py::object& covered, Form form, bool need_x) {
     const Weights<T>& w = stack[0];
     const bool has_c = w.traits.has_c;
     const index LD = stack.size(), D = stack.D, H = w.hidden_size;
@@ -157,6 +177,10 @@ py::object backward_call(const Stack<T>& stack, const py::object& saved,
         throw py::value_error("saved: expected one entry per layer and direction");
 
     NetworkBackward<T> call{stack, 0, 0};
+    const PyCoverage* const coverage =
+        covered.is_none() ? nullptr : &py::cast<const PyCoverage&>(covered);
+    if (coverage) coverage_of(covered, coverage->T_, coverage->N, D);
+    call.coverage = coverage;
     std::vector<py::tuple> kept;
     for (index i = 0; i < LD; ++i) {
         if (!stack[i].has_backward)
@@ -165,7 +189,10 @@ py::object backward_call(const Stack<T>& stack, const py::object& saved,
         kept.push_back(entry);
         if (entry.size() != 4)
             throw py::value_error("saved: expected (x, h, c, gates) in every entry");
-        if (i == 0) {
+        if (i == 0 && coverage) {
+            call.T_ = coverage->T_;
+            call.N = coverage->N;
+        } else if (i == 0) {
             const Shape shape = shape_of(entry[1], "saved h", 3);
             call.T_ = shape[0] - 1;
             call.N = shape[1];
@@ -177,10 +204,11 @@ py::object backward_call(const Stack<T>& stack, const py::object& saved,
         const T* const x = data<T>(entry[0], "saved x",
                                    i < D ? form.sequence(T_, N, I) : Shape{T_, N, I});
         if (i % D == 0) call.inputs.push_back(x);
+        const Kept shapes(coverage, i % D, T_, N, H, w.traits.saved);
         call.caches.push_back(
-            {data<T>(entry[1], "saved h", {T_ + 1, N, H}),
-             has_c ? data<T>(entry[2], "saved c", {T_ + 1, N, H}) : nullptr,
-             data<T>(entry[3], "saved gates", {T_, N, w.traits.saved, H})});
+            {data<T>(entry[1], "saved h", shapes.states),
+             has_c ? data<T>(entry[2], "saved c", shapes.states) : nullptr,
+             data<T>(entry[3], "saved gates", shapes.gates)});
     }
     const index T_ = call.T_, N = call.N;
     const MasksInput<T> dropout(masks, stack, T_, N);
@@ -192,7 +220,8 @@ py::object backward_call(const Stack<T>& stack, const py::object& saved,
     const Shape state_shape = form.state(LD, N, H);
     if (!output.read(dy, stack.merge, form.sequence(T_, N, stack.output_size())) ||
         !final_state.read(dstate, has_c, state_shape) ||
-        !(has_c ? cells.read_optional(dc, {LD, T_, N, H}) : dc.is_none()))
+        !(has_c ? cells.read_optional(dc, Kept(coverage, 0, T_, N, H, 0).of_all(LD))
+                : dc.is_none()))
         return py::none();
     for (int d = 0; d < 2; ++d) call.dy[d] = output.parts[d].data();
     call.dh_n = final_state.h.data();
@@ -223,26 +252,27 @@ void register_network(py::module_& m) {
     m.def(
         "forward",
         [](const PyStack& weights, const py::object& x, const py::object& state,
-           const py::object& masks, bool cell, bool training) {
+           const py::object& masks, bool cell, bool training,
+           const py::object& coverage) {
             return weights.visit([&](const auto& stack) {
-                return forward_call(stack, x, state, masks, cell, training);
+                return forward_call(stack, x, state, masks, coverage, cell, training);
             });
         },
         py::arg("weights"), py::arg("x"), py::arg("state"), py::arg("masks"),
-        py::arg("cell"), py::arg("training"));
+        py::arg("cell"), py::arg("training"), py::arg("coverage") = py::none());
     m.def(
         "backward",
         [](const PyStack& weights, const py::object& saved, const py::object& dy,
            const py::object& dstate, const py::object& dc, const py::object& masks,
-           bool cell, bool batched, bool need_x) {
+           bool cell, bool batched, bool need_x, const py::object& coverage) {
             return weights.visit([&](const auto& stack) {
-                return backward_call(stack, saved, dy, dstate, dc, masks,
+                return backward_call(stack, saved, dy, dstate, dc, masks, coverage,
                                      Form{cell, batched}, need_x);
             });
         },
         py::arg("weights"), py::arg("saved"), py::arg("dy"), py::arg("dstate"),
         py::arg("dc"), py::arg("masks"), py::arg("cell"), py::arg("batched"),
-        py::arg("need_x"));
+        py::arg("need_x"), py::arg("coverage") = py::none());
 }
 
 }  // namespace rnnext

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from . import _core
+from ._coverage import ByTime
 from ._dropout import Masks
 from ._validation import Array
 
@@ -26,6 +27,11 @@ class Kind(NamedTuple):
     merge: str | None
     reverse: bool
     dtype: str
+
+    @property
+    def from_end(self) -> tuple[bool, ...]:
+        """Of every direction, whether it runs from the end."""
+        return (False, True) if self.D == 2 else (self.reverse,)
 
     def __str__(self) -> str:
         return f"({', '.join(f'{k}={v}' for k, v in self._asdict().items())})"
@@ -55,6 +61,9 @@ class Cache:
     masks : list of ndarray, or dict of str to such lists, or None
         The factors of dropout, as `forward` takes them for `dropout_masks`: a list
         where there is dropout only between layers, else the kinds by name.
+
+    Steps that `lengths` or `mask` leave out keep the state before them, and their gates
+    are zero.
     """
 
     def __init__(
@@ -65,6 +74,7 @@ class Cache:
         gates: int,
         batched: bool,
         kind: Kind,
+        coverage: _core.Coverage | None,
     ) -> None:
         self._weights = weights
         self._saved = saved
@@ -72,21 +82,50 @@ class Cache:
         self._gates = gates
         self._batched = batched
         self._kind = kind
+        self._coverage = coverage
 
     @property
     def h(self) -> list[Array]:
-        return [read_only(h) for _, h, _, _ in self._saved]
+        return self._states([h for _, h, _, _ in self._saved])
 
     @property
     def c(self) -> list[Array] | None:
-        cells = [read_only(c) for _, _, c, _ in self._saved if c is not None]
-        return cells or None
+        cells = [c for _, _, c, _ in self._saved if c is not None]
+        return self._states(cells) if cells else None
 
     @property
     def gates(self) -> list[Array]:
-        if self._gates == 1:  # the only gate of an Elman cell is its output
-            return [read_only(h[1:, :, None, :]) for _, h, _, _ in self._saved]
-        return [read_only(gates[:, :, : self._gates]) for *_, gates in self._saved]
+        G = self._gates
+        if G == 1:  # the only gate of an Elman cell is its output
+            kept = [
+                h[len(h) - len(gates) :, ..., None, :] for _, h, _, gates in self._saved
+            ]
+        else:
+            kept = [gates[..., :G, :] for *_, gates in self._saved]
+        if self._coverage is not None:
+            kept = [view.values(k) for view, k in zip(self._views(), kept, strict=True)]
+        return [read_only(k) for k in kept]
+
+    def _states(self, kept: list[Array]) -> list[Array]:
+        if self._coverage is not None:
+            kept = [view.states(k) for view, k in zip(self._views(), kept, strict=True)]
+        return [read_only(k) for k in kept]
+
+    def _views(self) -> list[ByTime]:
+        """Of every layer and direction."""
+        assert self._coverage is not None
+        views = [
+            ByTime(self._coverage, d, r) for d, r in enumerate(self._kind.from_end)
+        ]
+        return views * (len(self._saved) // len(views))
+
+    @property
+    def _sizes(self) -> tuple[int, int]:
+        """T and N."""
+        if self._coverage is not None:
+            return self._coverage.steps, self._coverage.batch_size
+        slots, N, _ = self._saved[0][1].shape
+        return slots - 1, N
 
     @property
     def masks(self) -> list[Array] | dict[str, list[Array]] | None:
@@ -96,8 +135,8 @@ class Cache:
         return named["between"] if list(named) == ["between"] else named or None
 
     def __repr__(self) -> str:
-        slots, N, _ = self._saved[0][1].shape
-        return f"Cache(T={slots - 1}, N={N}, layers and directions: {len(self._saved)})"
+        T, N = self._sizes
+        return f"Cache(T={T}, N={N}, layers and directions: {len(self._saved)})"
 
 
 class Gradients(Generic[S]):

@@ -64,6 +64,39 @@ class Stack:
         reverse: bool = False,
     ) -> None: ...
 
+@final
+class Coverage:
+    """Which steps of which sequences a call computes, where that is not all of them.
+
+    A run is a stretch of a sequence that begins from the initial state. lengths (N,),
+    mask (T, N): the step exists, reset (T, N): it begins a run. reverse: of every
+    direction, whether it runs from the end. hold: outputs of steps that do not exist
+    are those of the step before, else zero. With a coverage, saved h and c are
+    (runs + rows, H) and gates (rows, S, H): the initial states of all runs, and then a
+    row for every step that exists.
+    """
+
+    def __init__(
+        self,
+        T: int,
+        N: int,
+        lengths: NDArray[np.intp] | None,
+        mask: NDArray[np.bool_] | None,
+        reset: NDArray[np.bool_] | None,
+        reverse: Sequence[bool],
+        hold: bool,
+    ) -> None: ...
+    @property
+    def steps(self) -> int:
+        """T."""
+    @property
+    def batch_size(self) -> int:
+        """N."""
+    def rows(self, direction: int) -> NDArray[np.intp]:
+        """(T, N): the row of a step, by time; -1 if it does not exist."""
+    def starts(self, direction: int) -> NDArray[np.intp]:
+        """(N,): a row of saved states that holds a sequence's initial one."""
+
 # What users hand over may be anything, with any strides. None comes back, and nothing
 # has happened, where a dtype or a shape is wrong or an array not of NumPy's own type.
 # x, y and states are (T,N,features) and (L*D,N,H), or unbatched (T,features) and
@@ -76,6 +109,7 @@ def forward(
     masks: Masks,
     cell: bool,
     training: bool,  # the input is copied
+    coverage: Coverage | None = None,
 ) -> NetworkResult | None: ...
 def backward(
     weights: Stack,
@@ -87,9 +121,11 @@ def backward(
     cell: bool,
     batched: bool,
     need_x: bool,
+    coverage: Coverage | None = None,
 ) -> NetworkGradients | None:
-    """With one direction from the start the saved arrays may be cut to their first T'
-    steps (x[:T'], h[:T'+1], ...): only those are back-propagated.
+    """dc has the rows of the saved gates. With one direction from the start and no
+    coverage the saved arrays may be cut to their first T' steps (x[:T'], h[:T'+1],
+    ...): only those are back-propagated.
     """
 
 @final

@@ -6,10 +6,11 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
 
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from . import _core, _dropout
 from ._cache import Cache, Gradients, Kind, Output, S
+from ._coverage import covered, kept_gradients
 from ._edge import Edge
 from ._stream import Stream
 from ._validation import (
@@ -108,7 +109,16 @@ class Recurrent(Edge[S]):
                 f"one input, got num_layers={self.num_layers}"
             )
 
-    def __call__(self, x: Array, state: S | None = None) -> tuple[Output, S]:
+    def __call__(
+        self,
+        x: Array,
+        state: S | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+        pad: str = "zeros",
+        reset: ArrayLike | None = None,
+    ) -> tuple[Output, S]:
         """Inference: keeps nothing, never drops out.
 
         Parameters
@@ -117,6 +127,18 @@ class Recurrent(Edge[S]):
             Input of the layer's dtype, any strides.
         state : ndarray of shape (L*D, N, H), or for LSTM a tuple of two, optional
             Initial state; (L*D, H) unbatched. Default zeros.
+        lengths : integers of shape (N,), optional
+            Steps of every sequence, in any order, zero allowed. A sequence ends there:
+            its final state is that of its own end (of length zero, the initial one),
+            and there the reverse direction begins. Time and memory go with their sum.
+        mask : booleans of shape (T, N), in the layout of `x`, optional
+            False: the step does not exist, in either direction. May have holes.
+        pad : {"zeros", "hold"}, default "zeros"
+            Outputs of steps that do not exist: zero, as PyTorch's and ONNX's, or as
+            Keras's those of the step before in order of computation (before the first
+            step, zero).
+        reset : booleans of shape (T, N), in the layout of `x`, optional
+            True: the step starts from the initial state, in both directions.
 
         Returns
         -------
@@ -141,23 +163,52 @@ class Recurrent(Edge[S]):
         >>> y, h_n = rnnext.GRU(3, 4, rng=0)(x, np.ones((1, 2, 4), np.float32))
         >>> y.shape, bool((y[-1] == h_n[0]).all())
         ((7, 2, 4), True)
+
+        Sequences of their own lengths:
+
+        >>> y, h_n = rnnext.GRU(3, 4, rng=0)(x, lengths=[7, 5])
+        >>> bool((y[4, 1] == h_n[0, 1]).all()), bool((y[5:, 1] == 0).all())
+        (True, True)
         """
         weights = self._weights(False)
         found = None
-        if not self.batch_first:
+        whole = lengths is None and mask is None and reset is None and pad == "zeros"
+        if whole and not self.batch_first:
             found = _core.forward(weights, x, state, None, False, False)
         if found is None:  # other arrays than NumPy's own, another order, or errors
             checked, state_0 = self._checked(x, state)
-            found = _core.forward(weights, checked, state_0, None, False, False)
+            coverage = self._covered(checked, lengths, mask, pad, reset)
+            found = _core.forward(
+                weights, checked, state_0, None, False, False, coverage
+            )
             assert found is not None
         y, final_state, _ = found
         return self._swapped_output(y) if self.batch_first else y, final_state
+
+    def _covered(
+        self, x: Array, lengths: object, mask: object, pad: object, reset: object
+    ) -> _core.Coverage | None:
+        batch = x.shape[1] if x.ndim == 3 else None
+        return covered(
+            len(x),
+            batch,
+            self.batch_first,
+            lengths,
+            mask,
+            pad,
+            reset,
+            self._kind.from_end,
+        )
 
     def forward(
         self,
         x: Array,
         state: S | None = None,
         *,
+        lengths: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+        pad: str = "zeros",
+        reset: ArrayLike | None = None,
         rng: object = None,
         dropout_masks: DropoutMasks = None,
     ) -> tuple[Output, S, Cache]:
@@ -165,7 +216,7 @@ class Recurrent(Edge[S]):
 
         Parameters
         ----------
-        x, state
+        x, state, lengths, mask, pad, reset
             As in a call.
         rng : None, int or numpy.random.Generator, optional
             What dropout draws from; by default the layer's own generator.
@@ -210,18 +261,24 @@ class Recurrent(Edge[S]):
         True
         """
         weights = self._weights(True)
-        found = masks = None
+        found = masks = coverage = None
+        whole = lengths is None and mask is None and reset is None and pad == "zeros"
         drops = rng is not None or dropout_masks is not None or any(self._rates)
-        if not (drops or self.batch_first):
+        if whole and not (drops or self.batch_first):
             found = _core.forward(weights, x, state, None, False, True)
         if found is None:
             checked, state_0 = self._checked(x, state)
+            coverage = self._covered(checked, lengths, mask, pad, reset)
             if drops:
                 masks = self._masks(checked, rng, dropout_masks)
-            found = _core.forward(weights, checked, state_0, masks, False, True)
+            found = _core.forward(
+                weights, checked, state_0, masks, False, True, coverage
+            )
             assert found is not None
         y, final_state, saved = found
-        cache = Cache(weights, saved, masks, self._gates, x.ndim == 3, self._kind)
+        cache = Cache(
+            weights, saved, masks, self._gates, x.ndim == 3, self._kind, coverage
+        )
         return self._swapped_output(y) if self.batch_first else y, final_state, cache
 
     @property
@@ -294,16 +351,23 @@ class Recurrent(Edge[S]):
         if dc is None and not self.batch_first:
             found = self._gradients(cache, dy, dstate, None, need_x)
         if found is None:
-            slots, N, _ = cache._saved[0][1].shape
-            steps, batch = slots - 1, N if cache._batched else None
+            steps, N = cache._sizes
+            batch = N if cache._batched else None
             if dy is not None:
                 dy = self._checked_output(dy, steps, batch)
             labels = ("dh_n", "dc_n")
             dstate_n = self._checked_layers("dstate", dstate, labels, batch)
+            dc_0 = None
             if dc is not None:
                 dc = self._checked_cells(dc, steps, batch)
+                if cache._coverage is not None:
+                    dc, dc_0 = kept_gradients(
+                        cache._coverage, dc, cache._saved, self._kind.from_end
+                    )
             found = self._gradients(cache, dy, dstate_n, dc, need_x)
             assert found is not None
+            if dc_0 is not None:
+                found[1][1].reshape(dc_0.shape)[...] += dc_0
         dx, dstate_0, gradients = found
         if dx is not None and self.batch_first:
             dx = self._swapped(dx)
@@ -322,6 +386,7 @@ class Recurrent(Edge[S]):
             False,
             cache._batched,
             need_x,
+            cache._coverage,
         )
 
     def _check_cache(self, cache: Cache) -> None:
