@@ -99,6 +99,26 @@ def test_many_units_and_sequences(isa, cell, shape):
     assert_close(gradients, problem.true_gradients(masks))
 
 
+STEPS = {
+    "lengths": {"lengths": [7, 0, 3]},
+    "held": {"lengths": [2, 7, 5], "pad": "hold"},
+    "resets": {
+        "mask": np.random.default_rng(1).random((7, 3)) < 0.7,
+        "reset": np.random.default_rng(2).random((7, 3)) < 0.3,
+    },
+}
+
+
+@pytest.mark.parametrize("steps", STEPS.values(), ids=STEPS)
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+def test_where_not_every_step_exists(isa, cell, network, steps):
+    problem = problem_of(cell, **network)
+    masks = factors_of(problem)
+    outputs, gradients, _ = problem.train(dropout_masks=masks, **steps)
+    assert_close(outputs, problem.true_forward(masks, **steps))
+    assert_close(gradients, problem.true_gradients(masks, **steps))
+
+
 def test_without_the_gradient_of_x(cell):
     problem = problem_of(cell, num_layers=2, bidirectional=True)
     masks = factors_of(problem)
