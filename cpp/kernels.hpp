@@ -101,6 +101,11 @@ template <class T> struct ForwardScan {
     index y_row;
 
     T* operand;  // [rows][state_row] scratch, for cells with a second product
+
+    // Of dropout: factors of h where products read it, rows as those of h, and h times
+    // them, in slots as h; or null.
+    const T* factors;
+    T* dropped;
 };
 
 template <class T> struct BackwardScan {
@@ -127,6 +132,11 @@ template <class T> struct BackwardScan {
     T* operand;
     T* d_operand;
     const T* zeros;
+
+    // Of dropout, which needs the scratch and the zeros, too: the factors, rows of
+    // d_row, and, out, h times them, rows of H as those of da; or null.
+    const T* factors;
+    T* dropped;
 };
 
 // Sums of products are blocks of so many, each one chain from zero.

@@ -34,7 +34,8 @@ template <class T> struct LayerForward {
     const T *h_0 = nullptr, *c_0 = nullptr;  // [N, H], null is zero
     T* y = nullptr;                          // [T, N, H], from row to row y_row
     index y_row = 0;
-    T *h_n = nullptr, *c_n = nullptr;      // [N, H]; c_n may be null
+    T *h_n = nullptr, *c_n = nullptr;  // [N, H]; c_n may be null
+    const T* factors = nullptr;  // of h where products read it, [N, H], null is one
     const LayerCache<T>* cache = nullptr;  // null: inference
 };
 
@@ -49,6 +50,7 @@ template <class T> struct LayerBackward {
     LayerCache<const T> cache = {};
     const T* dy = nullptr;  // as y, or null
     index dy_row = 0;
+    const T* factors = nullptr;
     const T *dh_n = nullptr, *dc_n = nullptr;  // [N, H] or null
     const T* dc = nullptr;  // of every c_t in order of computation, [T, N, H], or null
     T* dx = nullptr;        // [T, N, I] or null

@@ -20,6 +20,7 @@ template <class T> class Unprojection {
         const index H = w_.hidden_size, I = w_.input_size;
         da = scratch.take<T>({plan.chunk, plan.slab, da_row});
         if (w_.traits.h[1].count) operand = scratch.take<T>({plan.chunk, plan.slab, H});
+        if (call.factors) dropped = scratch.take<T>({plan.chunk, plan.slab, H});
         if (call.x) packed_x_ = scratch.take<T>({rows, round_up(I, w_.kernels.lanes)});
         else tokens_ = scratch.take<index>({rows});
         packed_h_ = scratch.take<T>({rows, round_up(H, w_.kernels.lanes)});
@@ -48,7 +49,7 @@ template <class T> class Unprojection {
                           return call_.x + chunk.source(step, n) * I;
                       });
         pack_rows(team, packed_h_, chunk, H, false, [&](const Step& step, index) {
-            return call_.cache.h + step.before * H;
+            return dropped ? dropped + step.a * H : call_.cache.h + step.before * H;
         });
         if (operand)
             pack_rows(team, packed_operand_, chunk, H, false,
@@ -75,9 +76,9 @@ template <class T> class Unprojection {
         bias_gradient(w_.traits.h[1], call_.db_hh);
     }
 
-    const index da_row;    // columns * H, spread
-    T* da = nullptr;       // [chunk][rows][da_row], by time
-    T* operand = nullptr;  // [chunk][rows][H], by time
+    const index da_row;                        // columns * H, spread
+    T* da = nullptr;                           // [chunk][rows][da_row], by time
+    T *operand = nullptr, *dropped = nullptr;  // [chunk][rows][H], by time
 
   private:
     index tile_size() const {
@@ -192,7 +193,14 @@ template <class T> class Backward {
         steps_ = scratch.take<Step>({plan_.threads, plan_.chunk});
         dh_ = scratch.take<T>({all_.count(), d_row_});
         if (w_.traits.has_c) dc_ = scratch.take<T>({all_.count(), d_row_});
-        if (w_.traits.h[1].count) d_operand_ = scratch.take<T>({plan_.slab, d_row_});
+        if (w_.traits.h[1].count || call.factors)
+            d_operand_ = scratch.take<T>({plan_.slab, d_row_});
+        if (call.factors) {
+            factors_ = scratch.take<T>({all_.count(), d_row_});
+            for (index i = 0; i < all_.count(); ++i)
+                copy_row(call.factors + all_.of(i) * w_.hidden_size, w_.hidden_size,
+                         factors_ + i * d_row_, d_row_);
+        }
         dy_all_ = call.dy;
         dy_row_ = call.dy_row;
         if (call.runs && call.dy)
@@ -310,6 +318,10 @@ template <class T> class Backward {
         scan.da_row = unproject_.da_row;
         scan.operand = unproject_.operand;
         scan.d_operand = d_operand_;
+        if (factors_) {
+            scan.factors = factors_ + slab * d_row_;
+            scan.dropped = unproject_.dropped;
+        }
         scan.zeros = zeros_;
         w_.kernels.cells[int(w_.kind)].scan_backward(scan, part.rows, part.blocks,
                                                      plan_.sync(team));
@@ -325,6 +337,7 @@ template <class T> class Backward {
     index dy_row_;
     Step* steps_;  // [threads][chunk]
     T *dh_, *dc_ = nullptr, *d_operand_ = nullptr, *dy_ = nullptr, *zeros_;
+    T* factors_ = nullptr;
 };
 
 }  // namespace

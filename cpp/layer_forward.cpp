@@ -30,12 +30,17 @@ template <class T> class Forward {
         if (w_.traits.h[1].count)
             operand_ = scratch.take<T>({plan_.slab, w_.state_row()});
         h_ = scratch.take<T>({2, all_.count(), w_.state_row()});
+        if (call.factors) {
+            factors_ = scratch.take<T>({all_.count(), w_.state_row()});
+            dropped_ = scratch.take<T>({2, all_.count(), w_.state_row()});
+        }
         if (w_.traits.has_c) c_ = scratch.take<T>({all_.count(), w_.state_row()});
     }
 
     void run(Interrupt interrupt) {
         begin(call_.h_0, h_, training_ ? call_.cache->h : nullptr);
         if (c_) begin(call_.c_0, c_, training_ ? call_.cache->c : nullptr);
+        if (factors_) begin_dropout();
         Stop stop(interrupt);
         run_parallel(plan_.threads, [&](const Team& team) {
             for (index first = 0; first < all_.count(); first += plan_.slab)
@@ -59,6 +64,12 @@ template <class T> class Forward {
             copy_row(from, H, state + i * row, row);
             if (kept) copy_or_zero(from, H, kept + i * H);
         }
+    }
+
+    void begin_dropout() {
+        begin(call_.factors, factors_, nullptr);
+        for (index i = 0; i < all_.count() * w_.state_row(); ++i)
+            dropped_[i] = h_[i] * factors_[i];
     }
 
     // `ring`: of two slots, of which the last step wrote that of its number.
@@ -166,6 +177,10 @@ template <class T> class Forward {
         scan.y = call_.runs ? y_ : call_.y;
         scan.y_row = call_.runs ? H : call_.y_row;
         scan.operand = operand_;
+        if (factors_) {
+            scan.factors = factors_ + slab * w_.state_row();
+            scan.dropped = dropped_ + slab * w_.state_row();
+        }
         w_.kernels.cells[int(w_.kind)].scan_forward(scan, part.rows, part.blocks,
                                                     plan_.sync(team));
     }
@@ -190,7 +205,7 @@ template <class T> class Forward {
     Step* steps_;  // [threads][chunk]
     T* a_;
     T *apart_ = nullptr, *y_ = nullptr, *operand_ = nullptr;  // of a chunk, or null
-    T *h_, *c_ = nullptr;
+    T *h_, *c_ = nullptr, *factors_ = nullptr, *dropped_ = nullptr;
 };
 
 }  // namespace

@@ -117,6 +117,8 @@ template <class T> void forward(const NetworkForward<T>& call, Interrupt interru
                                N * stack[i].input_size, dropped);
                 layer.x = dropped;
             }
+            if (!call.masks.recurrent.empty())
+                layer.factors = call.masks.recurrent[std::size_t(i)];
             layer.h_0 = at(call.h_0, i * state);
             layer.c_0 = at(call.c_0, i * state);
             layer.y = of_direction[d];
@@ -168,6 +170,8 @@ template <class T> void backward(const NetworkBackward<T>& call, Interrupt inter
                        : !dy                        ? nullptr
                                                     : unmerge(call, dy, l, d, unmerged);
             layer.dy_row = width;
+            if (!call.masks.recurrent.empty())
+                layer.factors = call.masks.recurrent[std::size_t(i)];
             layer.dh_n = at(call.dh_n, i * state);
             layer.dc_n = at(call.dc_n, i * state);
             layer.dc = at(call.dc, i * kept);

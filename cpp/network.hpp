@@ -48,7 +48,9 @@ struct Coverage {
 // The factors of dropout; of each kind none or all.
 template <class T> struct Masks {
     std::vector<const T*> between = {};  // of outputs but the last, L - 1 of [T, N, F]
-    std::vector<const T*> input = {};    // at every step, L * D of [N, I]
+    // The same at every step, L * D of each kind: [N, I], and of h where products read
+    // it, [N, H].
+    std::vector<const T*> input = {}, recurrent = {};
 };
 
 template <class T> struct NetworkForward {

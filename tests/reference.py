@@ -208,6 +208,9 @@ class Extent(NamedTuple):
         both = self.exists[..., None], self.reset[..., None]
         return Extent(*(in_order(a, direction, reverse) for a in both), self.hold)
 
+    def of(self, sequences):
+        return Extent(self.exists[:, sequences], self.reset[:, sequences], self.hold)
+
 
 def extent(T, N, lengths=None, mask=None, reset=None, pad="zeros"):
     lengths = np.full(N, T) if lengths is None else np.asarray(lengths)
@@ -233,8 +236,30 @@ def starting_states(h, initial, reset):
     return np.where(reset, initial, h[:-1])
 
 
-def forward(cell, x, h_0, c_0, w, steps):
-    """A cell over time: x (T, N, I) from h_0 and c_0 (N, H), where steps exist."""
+def dropped(w, factors):
+    """To drop units of h where the weights multiply them is to drop columns of w_hh.
+
+    Of each sequence others: with a mask, each is computed alone.
+    """
+    return w._replace(w_hh=w.w_hh * factors)
+
+
+def forward(cell, x, h_0, c_0, w, steps, mask=None):
+    """A cell over time: x (T, N, I) from h_0 and c_0 (N, H), where steps exist.
+
+    `mask` (N, H) are the factors of h where the weights multiply it.
+    """
+    if mask is not None:
+        alone = []
+        for n, factors in enumerate(mask):
+            one = slice(n, n + 1)
+            c = None if c_0 is None else c_0[one]
+            initial = x[:, one], h_0[one], c
+            alone.append(forward(cell, *initial, dropped(w, factors), steps.of(one)))
+        kept = zip(*alone, strict=True)
+        return Trace(
+            *(None if p[0] is None else np.concatenate(p, axis=1) for p in kept)
+        )
     exists, reset, hold = steps
     h, c, gates, y = [h_0], [c_0], [], []
     for t, x_t in enumerate(x):
@@ -252,12 +277,25 @@ def forward(cell, x, h_0, c_0, w, steps):
     return Trace(x, np.array(h), c, gates, np.array(y).reshape(shape))
 
 
-def backward(cell, dy, dc_all, dh, dc, trace, w, steps):
+def backward(cell, dy, dc_all, dh, dc, trace, w, steps, mask=None):
     """dx, dh_0, dc_0 and the gradients of w.
 
     dy (T, N, H) is the gradient of every y_t, dc_all that of every c_t; dh and dc are
     those of the final state.
     """
+    if mask is not None:
+        dxs, dhs, dcs, dws = [], [], [], []
+        for n, factors in enumerate(mask):
+            one = slice(n, n + 1)
+            kept = Trace(*(None if p is None else p[:, one] for p in trace))
+            dx, dh_0, dc_0, dw = backward(
+                *(cell, dy[:, one], dc_all[:, one], dh[one], dc[one], kept),
+                *(dropped(w, factors), steps.of(one)),
+            )
+            dxs, dhs, dcs = [*dxs, dx], [*dhs, dh_0], [*dcs, dc_0]
+            dws.append(dropped(dw, factors))
+        dw = Weights(*(sum(parts) for parts in zip(*dws, strict=True)))
+        return np.concatenate(dxs, axis=1), *map(np.concatenate, (dhs, dcs)), dw
     exists, reset, hold = steps
     x, h, c, gates, _ = trace
     before_h = starting_states(h, h[0], reset)
@@ -342,8 +380,9 @@ def network_forward(
 
     `state` is h_0, or (h_0, c_0) for an LSTM; None is zero. `masks` are the factors of
     dropout: a list of those (T, N, features) on the output of every layer but the last;
-    or a dict of them as "between" and of those (N, I) on the input of every layer and
-    direction, the same at every step, as "input". `steps`: an Extent; None is all.
+    or a dict of them as "between", and of lists for every layer and direction, the same
+    at every step: "input" (N, I), and "recurrent" (N, H) of h as weights multiply it.
+    `steps`: an Extent; None is all.
     """
     cell, masks = CELLS[cell], masks_by_kind(masks)
     steps = extent(*x.shape[:2]) if steps is None else steps
@@ -360,8 +399,10 @@ def network_forward(
             k = layer * D + d
             w = weights_of(params, suffixes(num_layers, bidirectional)[k])
             x_d = in_order(x * masks["input"][k] if "input" in masks else x, d, reverse)
+            mask = masks["recurrent"][k] if "recurrent" in masks else None
             initial = as_number(h_0[k]), c_0[k]
-            trace = forward(cell, x_d, *initial, w, steps.in_order(d, reverse))
+            order = steps.in_order(d, reverse)
+            trace = forward(cell, x_d, *initial, w, order, mask)
             outputs.append(in_order(trace.y, d, reverse))
             traces.append(trace)
         x = merge_outputs(merge, outputs)
@@ -421,6 +462,7 @@ def network_backward(
                 kept[d],
                 weights_of(params, suffix),
                 steps.in_order(d, reverse),
+                masks["recurrent"][k] if "recurrent" in masks else None,
             )
             dx_d = in_order(dx_d, d, reverse)
             dx = dx + (dx_d * masks["input"][k] if "input" in masks else dx_d)

@@ -216,6 +216,7 @@ def test_masks_that_do_not_fit(name):
         "backward": BACKWARD | deep | none | {"saved": saved},
     }[name]
     kinds = {"between": [(T, N, H)], "input": [(N, I), (N, H)]}
+    kinds["recurrent"] = [(N, H), (N, H)]
     right = {k: [np.ones(s, np.float32) for s in v] for k, v in kinds.items()}
 
     def call(masks):
@@ -549,7 +550,7 @@ def stack(layers):
 deep = stack([[*layer(3)], [*layer(4)]])
 made_deep = stack(Made(lambda: layer(3), lambda: layer(4)))
 x, mask = ones(1, 1 << 14, 3), ones(1, 1 << 14, 4)
-none = (None,)
+none = (None, None)
 held = _core.forward(deep, x, None, ([mask], *none), False, True)
 made = _core.forward(made_deep, x, None, (Made(mask.copy), *none), False, True)
 assert (made[0] == held[0]).all()

@@ -45,17 +45,36 @@ def test_step(cell, rng):
     assert_derivatives(loss, arrays, gradients | dw._asdict())
 
 
+NETWORKS = {
+    "concat": {"num_layers": 2, "bidirectional": True},
+    "sum": {"num_layers": 2, "bidirectional": True, "merge": "sum"},
+    "mul": {"num_layers": 2, "bidirectional": True, "merge": "mul"},
+    "ave": {"num_layers": 2, "bidirectional": True, "merge": "ave"},
+    "apart": {"num_layers": 1, "bidirectional": True, "merge": None},
+    "reverse": {"num_layers": 2, "bidirectional": False, "reverse": True},
+}
+
+
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no_bias"])
-def test_network(cell, bias, rng):
+def test_network(cell, bias, network, rng):
     has_c, gates = reference.CELLS[cell].has_c, reference.CELLS[cell].gates
-    T, N, I, H, L, D = 3, 2, 3, 4, 2, 2
-    options = {"cell": cell, "num_layers": L, "bidirectional": True}
-    options["masks"] = [rng.choice([0.0, 2.0], (T, N, D * H))]
+    options = {"cell": cell} | network
+    L, D = options["num_layers"], 1 + options["bidirectional"]
+    T, N, I, H = 3, 2, 3, 4
+    merge = options.get("merge", "concat")
+    F = D * H if merge == "concat" else H
     state = (L * D, N, H)
 
+    sizes = [I] * D + [F] * D * (L - 1)
+    options["masks"] = {
+        "between": [rng.choice([0.0, 2.0], (T, N, F)) for _ in range(L - 1)],
+        "input": [rng.uniform(-1, 2, (N, columns)) for columns in sizes],
+        "recurrent": [rng.uniform(-1, 2, (N, H)) for _ in sizes],
+    }
+
     params = {}
-    for i, suffix in enumerate(reference.suffixes(L, True)):
-        columns = I if i < D else D * H
+    for columns, suffix in zip(sizes, reference.suffixes(L, D == 2), strict=True):
         params |= draw(
             rng,
             **{f"weight_ih{suffix}": (gates * H, columns)},
@@ -67,8 +86,9 @@ def test_network(cell, bias, rng):
     arrays = params | draw(rng, x=(T, N, I), h_0=state)
     arrays |= draw(rng, c_0=state) if has_c else {}
     dy, dh_n, dc_n = (
-        rng.standard_normal(shape) for shape in ((T, N, D * H), state, state)
+        rng.standard_normal(shape) for shape in ((D, T, N, F), state, state)
     )
+    dy = tuple(dy) if merge is None else dy[0]
     dc = rng.standard_normal((L * D, T, N, H))
 
     def run(a):
@@ -79,7 +99,7 @@ def test_network(cell, bias, rng):
 
     def loss(a):
         trace = run(a)
-        total = (dy * trace.y).sum() + (dh_n * trace.h_n).sum()
+        total = (np.array(dy) * np.array(trace.y)).sum() + (dh_n * trace.h_n).sum()
         if has_c:
             c = np.stack([one.c[1:] for one in trace.traces])
             total += (dc_n * trace.c_n).sum() + (dc * c).sum()

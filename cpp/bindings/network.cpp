@@ -46,12 +46,14 @@ template <class T> class MasksInput {
     MasksInput(const py::object& masks, const Stack<T>& stack, index T_, index N) {
         if (masks.is_none()) return;
         const py::tuple kinds = items(masks, "masks");
-        if (kinds.size() != 2)
-            throw py::value_error("masks: expected (between, input)");
+        if (kinds.size() != 3)
+            throw py::value_error("masks: expected (between, input, recurrent)");
         read(kinds[0], stack.layers() - 1, factors.between,
              [&](index) { return Shape{T_, N, stack.output_size()}; });
         read(kinds[1], stack.size(), factors.input,
              [&](index i) { return Shape{N, stack[i].input_size}; });
+        read(kinds[2], stack.size(), factors.recurrent,
+             [&](index) { return Shape{N, stack[0].hidden_size}; });
     }
 
     Masks<T> factors;

@@ -46,6 +46,11 @@ template <class T> RNNEXT_INLINE T* h_at(const ForwardScan<T>& f, index step) {
     return f.h + ((f.first_step + step) & 1) * f.slot;
 }
 
+// The same as the step's products read it.
+template <class T> RNNEXT_INLINE T* fed_at(const ForwardScan<T>& f, index step) {
+    return (f.dropped ? f.dropped : f.h) + ((f.first_step + step) & 1) * f.slot;
+}
+
 // ---- forward ----------------------------------------------------------------
 
 // The pre-activations at a place, by column.
@@ -65,7 +70,7 @@ template <class Cell, class T>
 RNNEXT_INLINE void operand_at(const ForwardScan<T>& f, index step, const Place& p) {
     const ColumnsAt<Cell, T> columns(f, step, p);
     const index at = p.row * f.state_row + p.unit;
-    const Vec<T> h = load(h_at(f, step) + at);
+    const Vec<T> h = load(fed_at(f, step) + at);
     store(f.operand + at, Cell::operand(columns.a, State<Vec<T>>{h, {}}));
 }
 
@@ -82,6 +87,7 @@ RNNEXT_INLINE void forward_at(const ForwardScan<T>& f, index step, const Place& 
     const State<V> now = Cell::forward(columns.a, prev, s);
 
     store(h_at(f, step + 1) + at, now.h);
+    if (f.dropped) store(fed_at(f, step + 1) + at, now.h * load(f.factors + at));
     if constexpr (traits_of<Cell>.has_c) store(f.c + at, now.c);
     store_partial(f.y + (f.step[step].y + p.row) * f.y_row + p.unit, now.h, p.count);
     const index kept = (f.step[step].kept + p.row) * f.units;
@@ -122,7 +128,7 @@ void scan_forward(const ForwardScan<T>& f, Range rows, Range blocks,
     for (index step = 0; step < f.steps; ++step) {
         const auto finish = [&](const Place& p)
                                 RNNEXT_LAMBDA { forward_at<Cell, T>(f, step, p); };
-        const T* const h = h_at(f, step);
+        const T* const h = fed_at(f, step);
         if constexpr (two_products<Cell>) {
             phase(step, h, 0, [&](const Place& p) RNNEXT_LAMBDA {
                 operand_at<Cell, T>(f, step, p);
@@ -158,6 +164,12 @@ template <class Cell, class T> struct KeptAt {
     }
 };
 
+// h as the products read it, and gradients of that as those of h.
+template <class T>
+RNNEXT_INLINE Vec<T> dropped_at(const BackwardScan<T>& f, const Place& p, Vec<T> h) {
+    return f.factors ? h * load(f.factors + p.row * f.d_row + p.unit) : h;
+}
+
 // dh and dc become the part that bypasses the recurrent weights; da is filled, but for
 // the columns that wait for the operand's gradient.
 template <class Cell, class T>
@@ -187,9 +199,15 @@ RNNEXT_INLINE void backward_at(const BackwardScan<T>& f, index step, const Place
     T* const to = f.da + row * f.da_row + p.unit;
     unroll<columns>(
         [&](auto i) RNNEXT_LAMBDA { store_partial(to + i * f.units, da[i], p.count); });
-    if constexpr (two_products<Cell>)
+    if (f.dropped) {  // read here, since most cells do not ask for the h before
+        const V h = KeptAt<Cell, T>(f, step, p).prev.h;
+        store_partial(f.dropped + row * f.units + p.unit, dropped_at(f, p, h), p.count);
+    }
+    if constexpr (two_products<Cell>) {
+        const State<V> fed{dropped_at(f, p, kept.prev.h), {}};
         store_partial(f.operand + row * f.units + p.unit,
-                      Cell::operand_again(kept.s, kept.prev), p.count);
+                      Cell::operand_again(kept.s, fed), p.count);
+    }
 }
 
 // Completes da, and dh with what comes through the operand.
@@ -206,7 +224,9 @@ RNNEXT_INLINE void operand_backward_at(const BackwardScan<T>& f, index step,
     unroll<columns>(
         [&](auto i) RNNEXT_LAMBDA { da[i] = load_partial(to + i * f.units, p.count); });
     const Vec<T> d_operand = load(f.d_operand + p.row * f.d_row + p.unit);
-    store(dh, load(dh) + Cell::operand_backward(kept.s, kept.prev, d_operand, da));
+    const State<Vec<T>> fed{dropped_at(f, p, kept.prev.h), {}};
+    const Vec<T> d_fed = Cell::operand_backward(kept.s, fed, d_operand, da);
+    store(dh, load(dh) + dropped_at(f, p, d_fed));
     for (int i = completed.first; i < completed.first + completed.count; ++i)
         store_partial(to + i * f.units, da[i], p.count);
 }
@@ -240,7 +260,17 @@ void scan_backward(const BackwardScan<T>& f, Range rows, Range blocks,
                     operand_backward_at<Cell, T>(f, step, p);
                 });
         }
-        multiply(step, 0, dh, f.d_row, dh);
+        if (!f.factors) {
+            multiply(step, 0, dh, f.d_row, dh);
+            continue;
+        }
+        multiply(step, 0, f.zeros, 0, f.d_operand + rows.begin * f.d_row);
+        for (index block = blocks.begin; block < blocks.end; ++block)
+            for_places<T>(mine, f.units, block, [&](const Place& p) RNNEXT_LAMBDA {
+                const index at = p.row * f.d_row + p.unit;
+                const Vec<T> d_fed = load(f.d_operand + at);
+                store(f.dh + at, load(f.dh + at) + dropped_at(f, p, d_fed));
+            });
     }
 }
 

@@ -26,9 +26,12 @@ Saved = tuple[Array, Array, Array | None, Array]
 
 # h, or where the cell has a c, a tuple (h, c), of which any part may be None.
 StateInput = Array | tuple[Array | None, Array | None] | None
-# Factors of dropout, or None: of outputs but the last, L-1 arrays (T,N,F); of inputs at
-# every step, L*D arrays (N,I_l).
-Masks = tuple[Sequence[Array] | None, Sequence[Array] | None] | None
+# Factors of dropout, any of which may be None: of outputs but the last, L-1 arrays
+# (T,N,F); of inputs at every step, L*D arrays (N,I_l); of h at every step, where the
+# recurrent products read it, L*D arrays (N,H).
+Masks = (
+    tuple[Sequence[Array] | None, Sequence[Array] | None, Sequence[Array] | None] | None
+)
 # y, of directions that stay apart a tuple of two, or of a cell None; the state; and
 # what `backward` needs, or None.
 NetworkResult = tuple[Any, Any, Any]

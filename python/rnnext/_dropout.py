@@ -14,7 +14,10 @@ class Masks(NamedTuple):
     """A list of factors of each kind, as the core takes them; None: nothing dropped."""
 
     between: list[Array] | None = None  # of outputs: all layers but the last
-    input: list[Array] | None = None  # at every step: all layers and directions
+    # The same at every step, of all layers and directions; of h, where the recurrent
+    # product reads it.
+    input: list[Array] | None = None
+    recurrent: list[Array] | None = None
 
     def named(self) -> dict[str, list[Array]]:
         """The kinds that there are."""
@@ -29,6 +32,7 @@ class Shapes(NamedTuple):
 
     between: Sequence[Shape]
     input: Sequence[Shape]
+    recurrent: Sequence[Shape]
 
 
 def draw(

@@ -39,6 +39,7 @@ class Recurrent(Edge[S]):
         "merge": "concat",
         "reverse": False,
         "input_dropout": 0.0,
+        "recurrent_dropout": 0.0,
     }
 
     def __init__(
@@ -57,6 +58,7 @@ class Recurrent(Edge[S]):
         merge: str | None,
         reverse: bool,
         input_dropout: float,
+        recurrent_dropout: float,
     ) -> None:
         self.num_layers = positive_integer("num_layers", num_layers)
         self.batch_first = boolean("batch_first", batch_first)
@@ -66,6 +68,7 @@ class Recurrent(Edge[S]):
         self.reverse = boolean("reverse", reverse)
         self._check_directions()
         self.input_dropout = probability("input_dropout", input_dropout)
+        self.recurrent_dropout = probability("recurrent_dropout", recurrent_dropout)
         self._rng = generator("rng", rng)
         if self.dropout > 0 and self.num_layers == 1:
             warnings.warn(
@@ -227,6 +230,8 @@ class Recurrent(Edge[S]):
             - ``"input"``: ``L * D`` arrays (N, I), for the inputs of every layer and
               direction (``layer * D + direction``) at every step; from the second layer
               on I is what the layer below gives;
+            - ``"recurrent"``: ``L * D`` arrays (N, H), for h where the product with
+              W_hh reads it, at every step;
 
             those that are left out or None drop nothing. A list alone is
             ``{"between": list}``. ``cache.masks`` repeats the call of that cache.
@@ -291,14 +296,15 @@ class Recurrent(Edge[S]):
     @property
     def _rates(self) -> tuple[float, ...]:
         """The probabilities of the kinds of dropout."""
-        return self.dropout, self.input_dropout
+        return self.dropout, self.input_dropout, self.recurrent_dropout
 
     def _masks(self, x: Array, rng: object, masks: object) -> _dropout.Masks | None:
         source = self._rng if rng is None else generator("rng", rng)
         T, N = len(x), batch_of(x) or 1
         output = ("T", "N", self._output_letter), (T, N, self._output_size)
         inputs = [(("N", "I"), (N, I)) for I in self._input_sizes]
-        shapes = _dropout.Shapes([output] * (self.num_layers - 1), inputs)
+        states = [(("N", "H"), (N, self.hidden_size))] * len(inputs)
+        shapes = _dropout.Shapes([output] * (self.num_layers - 1), inputs, states)
         if masks is not None:
             return _dropout.given(masks, shapes, self.dtype)
         return _dropout.draw(shapes, self._rates, self.dtype, source)

@@ -42,6 +42,9 @@ class RNN(Recurrent[Array]):
     input_dropout : float, keyword, default 0
         Probability that in training a feature of the input of a layer and direction is
         dropped, in one sequence at all its steps [2]_. Keras's `dropout`.
+    recurrent_dropout : float, keyword, default 0
+        Likewise of a unit of h_{t-1} where W_hh multiplies it. Keras's
+        `recurrent_dropout`.
     dtype : {float32, float64}, keyword, default float32
         Of parameters, inputs and outputs.
     rng : None, int or numpy.random.Generator, keyword, optional
@@ -84,6 +87,7 @@ class RNN(Recurrent[Array]):
         merge: str | None = "concat",
         reverse: bool = False,
         input_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
         dtype: DTypeLike = np.float32,
         rng: object = None,
     ) -> None:
@@ -102,6 +106,7 @@ class RNN(Recurrent[Array]):
             merge=merge,
             reverse=reverse,
             input_dropout=input_dropout,
+            recurrent_dropout=recurrent_dropout,
         )
 
 
@@ -140,6 +145,9 @@ class LSTM(Recurrent[tuple[Array, Array]]):
     input_dropout : float, keyword, default 0
         Probability that in training a feature of the input of a layer and direction is
         dropped, in one sequence at all its steps [3]_. Keras's `dropout`.
+    recurrent_dropout : float, keyword, default 0
+        Likewise of a unit of h_{t-1} where W_hh multiplies it, for all gates the same
+        as in [3]_. Keras's `recurrent_dropout` draws for each gate.
     dtype : {float32, float64}, keyword, default float32
         Of parameters, inputs and outputs.
     rng : None, int or numpy.random.Generator, keyword, optional
@@ -189,6 +197,7 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         merge: str | None = "concat",
         reverse: bool = False,
         input_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
         dtype: DTypeLike = np.float32,
         rng: object = None,
     ) -> None:
@@ -211,6 +220,7 @@ class LSTM(Recurrent[tuple[Array, Array]]):
             merge=merge,
             reverse=reverse,
             input_dropout=input_dropout,
+            recurrent_dropout=recurrent_dropout,
         )
 
 
@@ -251,6 +261,10 @@ class GRU(Recurrent[Array]):
     input_dropout : float, keyword, default 0
         Probability that in training a feature of the input of a layer and direction is
         dropped, in one sequence at all its steps [2]_. Keras's `dropout`.
+    recurrent_dropout : float, keyword, default 0
+        Likewise of a unit of h_{t-1} where W_hh multiplies it (in ``z h_{t-1}`` h is
+        whole), for all gates the same as in [2]_. Keras's `recurrent_dropout` draws
+        for each gate.
     dtype : {float32, float64}, keyword, default float32
         Of parameters, inputs and outputs.
     rng : None, int or numpy.random.Generator, keyword, optional
@@ -294,6 +308,7 @@ class GRU(Recurrent[Array]):
         merge: str | None = "concat",
         reverse: bool = False,
         input_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
         dtype: DTypeLike = np.float32,
         rng: object = None,
     ) -> None:
@@ -312,6 +327,7 @@ class GRU(Recurrent[Array]):
             merge=merge,
             reverse=reverse,
             input_dropout=input_dropout,
+            recurrent_dropout=recurrent_dropout,
         )
 
 
