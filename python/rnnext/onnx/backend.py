@@ -1,0 +1,219 @@
+"""The interface of `onnx.backend.base`, through which ONNX's own tests run.
+
+``onnx.backend.test.BackendTest(rnnext.onnx.backend, __name__)``; or in one line
+``rnnext.onnx.backend.run_model(model, inputs)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx.backend import base
+
+from ._model import Model, load
+from ._node import Tensor
+
+
+class Prepared(base.BackendRep):
+    """A model that is ready to run.
+
+    Parameters
+    ----------
+    model : Model
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    def run(
+        self, inputs: Sequence[Tensor] | Mapping[str, Tensor] | Tensor, **kwargs: Any
+    ) -> tuple[Tensor, ...]:
+        """Run the model.
+
+        Parameters
+        ----------
+        inputs : sequence of ndarray, mapping of str to ndarray, or ndarray
+            In order, by name, or the only one.
+        **kwargs
+            None are known.
+
+        Returns
+        -------
+        tuple of ndarray
+            The outputs in order.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `Model.run`.
+        """
+        _no_options(kwargs)
+        if isinstance(inputs, np.ndarray):
+            inputs = [inputs]
+        if isinstance(inputs, Mapping):
+            return tuple(self.model.run(inputs).values())
+        found = self.model(*inputs)
+        return found if isinstance(found, tuple) else (found,)
+
+
+class Backend(base.Backend):
+    """Runs ONNX models by rnnext, on the CPU."""
+
+    @classmethod
+    def is_compatible(
+        cls, model: onnx.ModelProto, device: str = "CPU", **kwargs: Any
+    ) -> bool:
+        """Whether a model can be loaded.
+
+        Parameters
+        ----------
+        model : onnx.ModelProto
+        device : str, default "CPU"
+        **kwargs
+            None are known.
+
+        Returns
+        -------
+        bool
+        """
+        _no_options(kwargs)
+        if not cls.supports_device(device):
+            return False
+        try:
+            load(model)
+        except (TypeError, ValueError, NotImplementedError):
+            return False
+        return True
+
+    @classmethod
+    def prepare(
+        cls, model: onnx.ModelProto, device: str = "CPU", **kwargs: Any
+    ) -> Prepared:
+        """Load a model.
+
+        Parameters
+        ----------
+        model : onnx.ModelProto
+        device : str, default "CPU"
+        **kwargs
+            None are known.
+
+        Returns
+        -------
+        Prepared
+
+        Raises
+        ------
+        ValueError
+            As `load`, and for another device.
+        """
+        _no_options(kwargs)
+        if not cls.supports_device(device):
+            raise ValueError(f"device: expected CPU, got {device}")
+        return Prepared(load(model))
+
+    @classmethod
+    def run_model(
+        cls,
+        model: onnx.ModelProto,
+        inputs: Any,
+        device: str = "CPU",
+        **kwargs: Any,
+    ) -> tuple[Tensor, ...]:
+        """Load a model and run it once.
+
+        Parameters
+        ----------
+        model : onnx.ModelProto
+        inputs
+            As for `Prepared.run`.
+        device : str, default "CPU"
+        **kwargs
+            None are known.
+
+        Returns
+        -------
+        tuple of ndarray
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `load` and `Model.run`.
+        """
+        return cls.prepare(model, device, **kwargs).run(inputs)
+
+    @classmethod
+    def run_node(
+        cls,
+        node: onnx.NodeProto,
+        inputs: Any,
+        device: str = "CPU",
+        outputs_info: Any = None,
+        **kwargs: Any,
+    ) -> tuple[Tensor, ...]:
+        """Run one node, of the newest opset or of `opset_version`.
+
+        Parameters
+        ----------
+        node : onnx.NodeProto
+        inputs : sequence of ndarray
+            Those that the node names, in order.
+        device : str, default "CPU"
+        outputs_info : optional
+            Not needed.
+        **kwargs
+            `opset_version` : int.
+
+        Returns
+        -------
+        tuple of ndarray
+            Those that the node names, in order.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `load` and `Model.run`.
+        """
+        opset = kwargs.pop("opset_version", onnx.defs.onnx_opset_version())
+        named = [name for name in node.input if name]
+        make = onnx.helper.make_tensor_value_info
+        arrays = [np.asarray(array) for array in inputs]
+        given = [
+            make(name, onnx.helper.np_dtype_to_tensor_dtype(x.dtype), x.shape)
+            for name, x in zip(named, arrays, strict=True)
+        ]
+        made = [onnx.ValueInfoProto(name=name) for name in node.output if name]
+        graph = onnx.helper.make_graph([node], "node", given, made)
+        imports = [onnx.helper.make_opsetid("", opset)]
+        model = onnx.helper.make_model(graph, opset_imports=imports)
+        return cls.run_model(model, arrays, device, **kwargs)
+
+    @classmethod
+    def supports_device(cls, device: str) -> bool:
+        """Whether models run there.
+
+        Parameters
+        ----------
+        device : str
+
+        Returns
+        -------
+        bool
+            True for the CPU.
+        """
+        return device.split(":")[0] == "CPU"
+
+
+def _no_options(options: Mapping[str, Any]) -> None:
+    if options:
+        raise TypeError(f"options: expected none, got {', '.join(options)}")
+
+
+is_compatible = Backend.is_compatible
+prepare = Backend.prepare
+run_model = Backend.run_model
+run_node = Backend.run_node
+supports_device = Backend.supports_device
