@@ -59,17 +59,19 @@ def _leaky_relu(node: Node, x: Tensor) -> Tensor:
 
 def _hard_sigmoid(node: Node, x: Tensor) -> Tensor:
     alpha, beta = node.attributes["alpha"], node.attributes["beta"]
-    return np.clip(x.dtype.type(alpha) * x + x.dtype.type(beta), 0, 1)
+    line = x.dtype.type(alpha) * x + x.dtype.type(beta)
+    return np.asarray(np.clip(line, 0, 1))
 
 
 def _gemm(node: Node, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
     get = node.attributes
-    product = (a.T if get["transA"] else a) @ (b.T if get["transB"] else b)
+    product: Tensor = (a.T if get["transA"] else a) @ (b.T if get["transB"] else b)
     if get["alpha"] != 1:
         product = (get["alpha"] * product).astype(a.dtype)
     if c is None:
         return product
-    return product + (c if get["beta"] == 1 else (get["beta"] * c).astype(a.dtype))
+    shift = c if get["beta"] == 1 else (get["beta"] * c).astype(a.dtype)
+    return np.asarray(product + shift)
 
 
 def _softmax(log: bool) -> Operator:
@@ -105,6 +107,24 @@ def _reduction(function: Callable[..., Any], newest: int) -> Operator:
         return np.asarray(result, x.dtype)
 
     return simple(compute, newest)
+
+
+def _largest(x: Tensor, **options: Any) -> Any:
+    return np.max(x, initial=_bounds(x.dtype)[0], **options)
+
+
+def _smallest(x: Tensor, **options: Any) -> Any:
+    return np.min(x, initial=_bounds(x.dtype)[1], **options)
+
+
+def _bounds(dtype: np.dtype[Any]) -> tuple[Any, Any]:
+    """What the extremes of nothing are: no number is below, none above."""
+    if dtype.kind == "f":
+        return -np.inf, np.inf
+    if dtype.kind == "b":
+        return False, True
+    limits = np.iinfo(dtype)
+    return limits.min, limits.max
 
 
 def _arg_max(node: Node, x: Tensor) -> Tensor:
@@ -153,9 +173,9 @@ OPERATORS: Mapping[str, Operator] = {
     "Or": _elementwise(np.logical_or, 7),
     "Pow": _elementwise(lambda a, b: np.power(a, b).astype(a.dtype), 15),
     "Reciprocal": _elementwise(np.reciprocal, 13),
-    "ReduceMax": _reduction(np.max, 20),
+    "ReduceMax": _reduction(_largest, 20),
     "ReduceMean": _reduction(np.mean, 18),
-    "ReduceMin": _reduction(np.min, 20),
+    "ReduceMin": _reduction(_smallest, 20),
     "ReduceProd": _reduction(np.prod, 18),
     "ReduceSum": _reduction(np.sum, 13),
     "Relu": _elementwise(lambda x: np.maximum(x, x.dtype.type(0)), 14),

@@ -20,7 +20,7 @@ def numpy_dtype(code: int) -> np.dtype[Any]:
         dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(code))
     except KeyError:
         dtype = np.dtype(object)
-    if dtype.kind not in "biuf":
+    if dtype.kind not in "biuf" or dtype.isbuiltin != 1:
         raise ValueError(f"expected numbers or booleans, got element type {name}")
     return dtype
 

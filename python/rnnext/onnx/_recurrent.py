@@ -83,14 +83,16 @@ def _run(layer: Layer, layout: int, inputs: Mapping[str, Tensor]) -> Outputs:
     X = swapped(X)
     D, H = 1 + layer.bidirectional, layer.hidden_size
     T, N, _ = X.shape
-    state = [_state(inputs, "initial_h", (D, N, H), layer, layout)]
+    state: Any = _state(inputs, "initial_h", (D, N, H), layer, layout)
     if isinstance(layer, LSTM):
-        state.append(_state(inputs, "initial_c", (D, N, H), layer, layout))
+        state = state, _state(inputs, "initial_c", (D, N, H), layer, layout)
     lengths = inputs.get("sequence_lens")
-    y, final = layer(X, tuple(state) if len(state) > 1 else state[0], lengths=lengths)
+    y: Any
+    final: Any
+    y, final = layer(X, state, lengths=lengths)
     Y = y.reshape(T, N, D, H)
     Y = Y.swapaxes(0, 1) if layout else Y.swapaxes(1, 2)
-    finals = final if isinstance(final, tuple) else (final,)
+    finals: tuple[Tensor, ...] = final if isinstance(final, tuple) else (final,)
     if lengths is not None and not lengths.all():
         exists = (lengths > 0)[:, None]
         finals = tuple(np.where(exists, part, part.dtype.type(0)) for part in finals)
