@@ -14,9 +14,9 @@ template <class T> class Unprojection {
   public:
     Unprojection(const LayerBackward<T>& call, const Sequences& all,
                  const Schedule& plan, Scratch& scratch)
-        : da_row(row_stride<T>(call.weights.traits.columns * call.weights.hidden_size)),
+        : da_row(row_stride<T>(call.weights.gradients() * call.weights.hidden_size)),
           call_(call), w_(call.weights) {
-        const index rows = plan.chunk * plan.slab, columns = w_.traits.columns;
+        const index rows = plan.chunk * plan.slab, columns = w_.gradients();
         const index H = w_.hidden_size, I = w_.input_size;
         da = scratch.take<T>({plan.chunk, plan.slab, da_row});
         if (w_.traits.h[1].count) operand = scratch.take<T>({plan.chunk, plan.slab, H});
@@ -52,7 +52,7 @@ template <class T> class Unprojection {
         team.wait();
 
         if (call_.dx) input_gradient(team, chunk);
-        const Range mine = team.share(w_.traits.columns * H, w_.kernels.row_tile);
+        const Range mine = team.share(w_.gradients() * H, w_.kernels.row_tile);
         parameter_gradient(team, mine, w_.traits.x, {packed_x_, height, I, 1}, add,
                            call_.dw_ih);
         parameter_gradient(team, mine, w_.traits.h[0], {packed_h_, height, H, 1}, add,
@@ -67,9 +67,11 @@ template <class T> class Unprojection {
         bias_gradient(w_.traits.x, call_.db_ih);
         bias_gradient(w_.traits.h[0], call_.db_hh);
         bias_gradient(w_.traits.h[1], call_.db_hh);
+        const index H = w_.hidden_size;
+        if (w_.has_peephole()) copy(sums_ + w_.traits.columns * H, 3 * H, call_.dw_ch);
     }
 
-    const index da_row;    // columns * H, spread
+    const index da_row;    // gradients * H, spread
     T* da = nullptr;       // [chunk][rows][da_row], by time
     T* operand = nullptr;  // [chunk][rows][H], by time
 
@@ -245,6 +247,7 @@ template <class T> class Backward {
         scan.step = chunk.step;
         scan.w[0] = w_.h_transposed(0);
         scan.w[1] = w_.h_transposed(1);
+        scan.options = w_.options();
         scan.h = call_.cache.h;
         scan.kept_h = call_.cache.h + kept;
         if (dc_) {
@@ -263,8 +266,7 @@ template <class T> class Backward {
         scan.operand = unproject_.operand;
         scan.d_operand = d_operand_;
         scan.zeros = zeros_;
-        w_.kernels.cells[int(w_.kind)].scan_backward(scan, part.rows, part.blocks,
-                                                     plan_.sync(team));
+        w_.cell().scan_backward(scan, part.rows, part.blocks, plan_.sync(team));
     }
 
     const LayerBackward<T>& call_;

@@ -86,6 +86,7 @@ template <class T> void backward(const NetworkBackward<T>& call, Interrupt inter
             layer.dw_hh = g.w_hh;
             layer.db_ih = g.b_ih;
             layer.db_hh = g.b_hh;
+            layer.dw_ch = g.w_ch;
             backward(layer, interrupt);
         }
         if (l > 0 && !call.masks.empty())

@@ -31,7 +31,7 @@ def test_step(cell, rng):
     dh, dc = rng.standard_normal((2, N, H))
 
     def unpack(a):
-        w = Weights(*(a[name] for name in Weights._fields))
+        w = Weights(*(a[name] for name in Weights._fields if name in a))
         return a["x"], a["h"], a.get("c"), w
 
     def loss(a):
@@ -42,7 +42,8 @@ def test_step(cell, rng):
     _, c_next, gates = cell.step(x, h, c, w)
     dx, dh_0, dc_0, dw = cell.step_backward(dh, dc, x, h, c, gates, c_next, w)
     gradients = {"x": dx, "h": dh_0} | ({"c": dc_0} if cell.has_c else {})
-    assert_derivatives(loss, arrays, gradients | dw._asdict())
+    gradients |= {name: d for name, d in dw._asdict().items() if name in arrays}
+    assert_derivatives(loss, arrays, gradients)
 
 
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no_bias"])

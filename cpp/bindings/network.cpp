@@ -84,7 +84,7 @@ py::object forward_call(const Stack<T>& stack, const py::object& x,
                 const py::object h = empty<T>({T_ + 1, N, H}, cache.h);
                 if (has_c) c = empty<T>({T_ + 1, N, H}, cache.c);
                 const py::object gates =
-                    empty<T>({T_, N, w.traits.saved, H}, cache.gates);
+                    empty<T>({T_, N, stack[l * D + d].saved(), H}, cache.gates);
                 call.caches.push_back(cache);
                 all.append(py::make_tuple(below, h, c, gates));
             }
@@ -137,7 +137,7 @@ py::object backward_call(const Stack<T>& stack, const py::object& saved,
         call.caches.push_back(
             {data<T>(entry[1], "saved h", {T_ + 1, N, H}),
              has_c ? data<T>(entry[2], "saved c", {T_ + 1, N, H}) : nullptr,
-             data<T>(entry[3], "saved gates", {T_, N, w.traits.saved, H})});
+             data<T>(entry[3], "saved gates", {T_, N, stack[i].saved(), H})});
     }
     const index T_ = call.T_, N = call.N;
     const Masks<T> factors(masks, L, {T_, N, D * H});
@@ -161,11 +161,12 @@ py::object backward_call(const Stack<T>& stack, const py::object& saved,
     py::list gradients;
     for (const Weights<T>& layer : stack.weights) {
         const index rows = layer.traits.gates * H;
-        typename NetworkBackward<T>::Gradients to;
+        typename NetworkBackward<T>::Gradients to{};
         gradients.append(empty<T>({rows, layer.input_size}, to.w_ih));
         gradients.append(empty<T>({rows, H}, to.w_hh));
         gradients.append(empty<T>({rows}, to.b_ih));
         gradients.append(empty<T>({rows}, to.b_hh));
+        if (layer.has_peephole()) gradients.append(empty<T>({3, H}, to.w_ch));
         call.gradients.push_back(to);
     }
     compute(2 * stack.flops(T_, N),

@@ -9,8 +9,8 @@ from . import _core
 from ._validation import Array
 
 S = TypeVar("S")  # the state: h, or (h, c)
-# Whose cache it is: cell, I, H, L, D, bias, dtype.
-Kind: TypeAlias = tuple[str, int, int, int, int, bool, str]
+# Whose cache it is: cell, I, H, L, D, bias, dtype, options of the cell.
+Kind: TypeAlias = tuple[str, int, int, int, int, bool, str, str]
 
 
 def read_only(array: Array) -> Array:

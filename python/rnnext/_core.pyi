@@ -20,15 +20,18 @@ Array = NDArray[Float]
 # (x (T,N,I_l), h (T+1,N,H), c (T+1,N,H) or None, gates (T,N,S,H)) of one layer and
 # direction. h, c and gates are in order of computation, x in order of time; the first x
 # has the axes of the input. S = G, but 0 for the RNN cells (h says it all) and 4 for
-# "gru": r z n, then W_hn h + b_hn.
+# "gru": r z n, then W_hn h + b_hn; with options G more, the slopes of the activations.
 Saved = tuple[Array, Array, Array | None, Array]
 
 # h, or where the cell has a c, a tuple (h, c), of which any part may be None.
 StateInput = Array | tuple[Array | None, Array | None] | None
 # y or, of a cell, None; the state; and what `backward` needs, or None.
 NetworkResult = tuple[Any, Any, Any]
+# Of one direction: (name, alpha, beta) for every gate and, where the cell has a c, its
+# output, ONNX's names; gate_clip; cell_clip (infinity: none); coupled.
+CellOptions = tuple[Sequence[tuple[str, float, float]], float, float, bool]
 # dx or None; the gradient of the initial state; of every layer and direction dw_ih
-# (G*H,I_l), dw_hh (G*H,H), db_ih (G*H,), db_hh (G*H,).
+# (G*H,I_l), dw_hh (G*H,H), db_ih (G*H,), db_hh (G*H,) and with peepholes dw_ch (3,H).
 NetworkGradients = tuple[Any, Any, list[Array]]
 
 __version__: str
@@ -40,8 +43,9 @@ class Stack:
     cell: "rnn_tanh", "rnn_relu", "lstm", "gru" (reset after the recurrent product)
     or "gru_reset_before". layers: (w_ih, w_hh, b_ih, b_hh) of every layer and
     direction, in PyTorch's gate order: w_ih (G*H, I), from the second layer on
-    (G*H, D*H), w_hh (G*H, H), biases (G*H,) or None. backward=False leaves out what
-    only `backward` needs.
+    (G*H, D*H), w_hh (G*H, H), biases (G*H,) or None. A fifth, w_ch (3, H), are the
+    peepholes of an LSTM with options. backward=False leaves out what only `backward`
+    needs. options: of every direction; None where the cell is as its authors wrote it.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class Stack:
         layers: Sequence[Sequence[Array | None]],
         directions: int,
         backward: bool,
+        options: Sequence[CellOptions | None] | None = None,
     ) -> None: ...
 
 # What users hand over may be anything, with any strides. None comes back, and nothing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from numpy.typing import DTypeLike
@@ -10,6 +11,7 @@ from numpy.typing import DTypeLike
 from . import _core
 from ._cache import Cache, Gradients, Kind, S
 from ._edge import Edge
+from ._options import CellOptions
 from ._stream import Stream
 from ._validation import (
     Array,
@@ -29,6 +31,8 @@ class Recurrent(Edge[S]):
         "batch_first": False,
         "dropout": 0.0,
         "bidirectional": False,
+        "activations": None,
+        "gate_clip": None,
     }
 
     def __init__(
@@ -43,7 +47,9 @@ class Recurrent(Edge[S]):
         bidirectional: bool,
         dtype: DTypeLike,
         rng: object,
+        options: Mapping[str, Any],
     ) -> None:
+        """options: of the cell, as `CellOptions` takes them."""
         self.num_layers = positive_integer("num_layers", num_layers)
         self.batch_first = boolean("batch_first", batch_first)
         self.dropout = probability("dropout", dropout)
@@ -57,8 +63,19 @@ class Recurrent(Edge[S]):
             )
         ends = ("", "_reverse") if self.bidirectional else ("",)
         suffixes = [f"_l{i}{end}" for i in range(self.num_layers) for end in ends]
+        self._options = CellOptions(cell, len(ends), **options)
+        self.activations = self._options.activations
+        self.gate_clip = self._options.gate_clip
         super().__init__(
-            cell, input_size, hidden_size, bias, suffixes, len(ends), dtype, self._rng
+            cell,
+            input_size,
+            hidden_size,
+            bias,
+            suffixes,
+            len(ends),
+            dtype,
+            self._rng,
+            self._options,
         )
         self._kind: Kind = (
             self._cell,
@@ -68,6 +85,7 @@ class Recurrent(Edge[S]):
             self._directions,
             self.bias,
             str(self.dtype),
+            str(self._options),
         )
 
     def __call__(self, x: Array, state: S | None = None) -> tuple[Array, S]:
@@ -131,7 +149,8 @@ class Recurrent(Edge[S]):
             As from a call.
         cache : Cache
             For `backward`. Of about ``(G + 1) T N H`` numbers a layer and direction
-            (LSTM: ``(G + 2) T N H``), and a copy of `x`.
+            (LSTM: ``(G + 2) T N H``; with options of the cell G more), and a copy of
+            `x`.
 
         Raises
         ------
@@ -300,8 +319,8 @@ class Recurrent(Edge[S]):
 
 
 def _describe_kind(kind: Kind) -> str:
-    cell, inputs, hidden, layers, directions, bias, dtype = kind
+    cell, inputs, hidden, layers, directions, bias, dtype, options = kind
     return (
         f"(cell={cell}, I={inputs}, H={hidden}, L={layers}, D={directions}, "
-        f"bias={bias}, {dtype})"
+        f"bias={bias}, {dtype}{options})"
     )

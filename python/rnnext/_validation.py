@@ -114,13 +114,20 @@ def boolean(name: str, value: object) -> bool:
     return bool(value)
 
 
-def probability(name: str, value: object) -> float:
+def real(name: str, value: object) -> float:
     number = (int, float, np.integer, np.floating)
     if isinstance(value, bool) or not isinstance(value, number):
         raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name}: expected a number from 0 to 1, got {value}")
+    if not np.isfinite(value):
+        raise ValueError(f"{name}: expected a finite number, got {value}")
     return float(value)
+
+
+def probability(name: str, value: object) -> float:
+    number = real(name, value)
+    if not 0 <= number <= 1:
+        raise ValueError(f"{name}: expected a number from 0 to 1, got {value}")
+    return number
 
 
 def float_dtype(value: DTypeLike) -> np.dtype[Any]:

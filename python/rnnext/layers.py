@@ -4,11 +4,16 @@ Positional arguments, parameter names, shapes, order and initial distribution ar
 PyTorch's: every parameter from U(-1/sqrt(H), 1/sqrt(H)).
 """
 
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
 import numpy as np
 from numpy.typing import DTypeLike
 
 from ._recurrent import Recurrent
-from ._validation import Array, boolean, integer
+from ._validation import Array, boolean, integer, real
+
+Activations: TypeAlias = Sequence[Any]  # names or tuples, or two sequences of them
 
 
 class RNN(Recurrent[Array]):
@@ -32,6 +37,14 @@ class RNN(Recurrent[Array]):
         Probability that an output of a layer but the last is dropped in training.
     bidirectional : bool, default False
         Whether a second direction (D = 2) runs from the end.
+    activations : list, keyword, optional
+        Another f, in a list of one: a name or ``(name, alpha, beta)``; for two
+        directions there may be two lists. The names are ONNX's [2]_, in any case: Relu,
+        Tanh, Sigmoid, Affine, LeakyRelu, ThresholdedRelu, ScaledTanh, HardSigmoid, Elu,
+        Softsign, Softplus, with its default alpha and beta; Affine and ScaledTanh have
+        none.
+    gate_clip : float, keyword, optional
+        Bounds what goes into these activations to ±gate_clip: ``clip`` of ONNX [2]_.
     dtype : {float32, float64}, keyword, default float32
         Of parameters, inputs and outputs.
     rng : None, int or numpy.random.Generator, keyword, optional
@@ -45,6 +58,7 @@ class RNN(Recurrent[Array]):
     References
     ----------
     .. [1] Elman, "Finding structure in time", Cognitive Science 14(2), 1990.
+    .. [2] The operators RNN, GRU and LSTM of ONNX, https://onnx.ai/onnx/operators.
 
     Examples
     --------
@@ -69,10 +83,14 @@ class RNN(Recurrent[Array]):
         dropout: float = 0.0,
         bidirectional: bool = False,
         *,
+        activations: Activations | None = None,
+        gate_clip: float | None = None,
         dtype: DTypeLike = np.float32,
         rng: object = None,
     ) -> None:
         self.nonlinearity = checked_nonlinearity(nonlinearity)
+        if activations is not None and nonlinearity != "tanh":
+            raise ValueError("nonlinearity: expected only one of it and activations")
         super().__init__(
             f"rnn_{nonlinearity}",
             input_size,
@@ -84,6 +102,7 @@ class RNN(Recurrent[Array]):
             bidirectional,
             dtype,
             rng,
+            {"activations": activations, "gate_clip": gate_clip},
         )
 
 
@@ -112,6 +131,28 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         Whether a second direction (D = 2) runs from the end.
     proj_size : int, default 0
         PyTorch's projection; only 0 so far.
+    activations : list, keyword, optional
+        What stands in place of sigmoid and tanh, in a list of five: for i, f, g, o, and
+        for c_t on its way to h_t. Each is a name or ``(name, alpha, beta)``; for two
+        directions there may be two lists. The names are ONNX's [3]_, in any case: Relu,
+        Tanh, Sigmoid, Affine, LeakyRelu, ThresholdedRelu, ScaledTanh, HardSigmoid, Elu,
+        Softsign, Softplus, with its default alpha and beta; Affine and ScaledTanh have
+        none.
+    gate_clip : float, keyword, optional
+        Bounds what goes into the activations of i, f, g, o to ±gate_clip: ``clip`` of
+        ONNX [3]_. As in ONNX Runtime it comes after the peephole term, and c_t is not
+        bounded on its way to h_t.
+    peephole : bool, keyword, default False
+        Whether gates see the cell state [4]_: a parameter ``weight_ch_l0`` (3, H), rows
+        p_i, p_f, p_o. What goes into the activations of i and f has p_i c_{t-1} and
+        p_f c_{t-1} added, that of o has p_o c_t, as in ONNX and oneDNN.
+    coupled : bool, keyword, default False
+        Whether f = 1 - i: ONNX's ``input_forget``. The weights, bias, peephole and
+        activation of f then have no effect, and zero gradients.
+    cell_clip : float, keyword, optional
+        Bounds c_t to ±cell_clip, as cuDNN does.
+    forget_bias : float, keyword, default 0
+        Added to the initial value of ``bias_ih`` of f.
     dtype : {float32, float64}, keyword, default float32
         Of parameters, inputs and outputs.
     rng : None, int or numpy.random.Generator, keyword, optional
@@ -130,6 +171,8 @@ class LSTM(Recurrent[tuple[Array, Array]]):
        1997.
     .. [2] Gers, Schmidhuber & Cummins, "Learning to forget", Neural Computation 12(10),
        2000.
+    .. [3] The operators RNN, GRU and LSTM of ONNX, https://onnx.ai/onnx/operators.
+    .. [4] Gers & Schmidhuber, "Recurrent nets that time and count", IJCNN 2000.
 
     Examples
     --------
@@ -144,6 +187,12 @@ class LSTM(Recurrent[tuple[Array, Array]]):
 
     _gates = 4
     _has_c = True
+    _defaults = Recurrent._defaults | {
+        "peephole": False,
+        "coupled": False,
+        "cell_clip": None,
+        "forget_bias": 0.0,
+    }
 
     def __init__(
         self,
@@ -156,6 +205,12 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         bidirectional: bool = False,
         proj_size: int = 0,
         *,
+        activations: Activations | None = None,
+        gate_clip: float | None = None,
+        peephole: bool = False,
+        coupled: bool = False,
+        cell_clip: float | None = None,
+        forget_bias: float = 0.0,
         dtype: DTypeLike = np.float32,
         rng: object = None,
     ) -> None:
@@ -164,6 +219,11 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         if proj_size > 0:
             raise NotImplementedError("proj_size: only 0 so far")
         self.proj_size = 0
+        self.peephole = boolean("peephole", peephole)
+        self.coupled = boolean("coupled", coupled)
+        self.forget_bias = real("forget_bias", forget_bias)
+        if self.forget_bias and (self.coupled or not boolean("bias", bias)):
+            raise ValueError("forget_bias: expected 0 with coupled or bias=False")
         super().__init__(
             "lstm",
             input_size,
@@ -175,7 +235,20 @@ class LSTM(Recurrent[tuple[Array, Array]]):
             bidirectional,
             dtype,
             rng,
+            {
+                "activations": activations,
+                "gate_clip": gate_clip,
+                "peephole": self.peephole,
+                "coupled": self.coupled,
+                "cell_clip": cell_clip,
+            },
         )
+        self.cell_clip = self._options.cell_clip
+        if self.forget_bias:
+            with self.writable() as parameters:
+                for name, array in parameters.items():
+                    if name.startswith("bias_ih"):
+                        array[self.hidden_size : 2 * self.hidden_size] += forget_bias
 
 
 class GRU(Recurrent[Array]):
@@ -205,6 +278,14 @@ class GRU(Recurrent[Array]):
         Whether a second direction (D = 2) runs from the end.
     reset_after : bool, keyword, default True
         Whether r multiplies the recurrent product or the state that goes into it.
+    activations : list, keyword, optional
+        What stands in place of sigmoid and tanh, in a list of three: for r, z, n. Each
+        is a name or ``(name, alpha, beta)``; for two directions there may be two lists.
+        The names are ONNX's [2]_, in any case: Relu, Tanh, Sigmoid, Affine, LeakyRelu,
+        ThresholdedRelu, ScaledTanh, HardSigmoid, Elu, Softsign, Softplus, with its
+        default alpha and beta; Affine and ScaledTanh have none.
+    gate_clip : float, keyword, optional
+        Bounds what goes into these activations to ±gate_clip: ``clip`` of ONNX [2]_.
     dtype : {float32, float64}, keyword, default float32
         Of parameters, inputs and outputs.
     rng : None, int or numpy.random.Generator, keyword, optional
@@ -219,6 +300,7 @@ class GRU(Recurrent[Array]):
     ----------
     .. [1] Cho et al., "Learning phrase representations using RNN encoder-decoder for
        statistical machine translation", EMNLP 2014.
+    .. [2] The operators RNN, GRU and LSTM of ONNX, https://onnx.ai/onnx/operators.
 
     Examples
     --------
@@ -243,6 +325,8 @@ class GRU(Recurrent[Array]):
         bidirectional: bool = False,
         *,
         reset_after: bool = True,
+        activations: Activations | None = None,
+        gate_clip: float | None = None,
         dtype: DTypeLike = np.float32,
         rng: object = None,
     ) -> None:
@@ -258,6 +342,7 @@ class GRU(Recurrent[Array]):
             bidirectional,
             dtype,
             rng,
+            {"activations": activations, "gate_clip": gate_clip},
         )
 
 
