@@ -27,10 +27,11 @@ template <class T> struct LayerForward {
     const Weights<T>& weights;
     index T_, N;
     bool reverse;
-    const Runs* runs = nullptr;              // null: every step of every sequence
-    const T* x = nullptr;                    // [T, N, I]
+    const Runs* runs = nullptr;  // null: every step of every sequence
+    bool hold = false;     // y of the other steps: that of the step before, else zero
+    const T* x = nullptr;  // [T, N, I]
     const T *h_0 = nullptr, *c_0 = nullptr;  // [N, H], null is zero
-    T* y = nullptr;  // [T, N, H], rows of y_row; of no run: left alone
+    T* y = nullptr;                          // [T, N, H], from row to row y_row
     index y_row = 0;
     T *h_n = nullptr, *c_n = nullptr;      // [N, H]; c_n may be null
     const LayerCache<T>* cache = nullptr;  // null: inference
@@ -41,13 +42,14 @@ template <class T> struct LayerBackward {
     index T_, N;
     bool reverse;
     const Runs* runs = nullptr;
+    bool hold = false;
     const T* x = nullptr;
     LayerCache<const T> cache = {};
     const T* dy = nullptr;  // as y, or null
     index dy_row = 0;
     const T *dh_n = nullptr, *dc_n = nullptr;  // [N, H] or null
     const T* dc = nullptr;  // of every c_t in order of computation, [T, N, H], or null
-    T* dx = nullptr;        // [T, N, I] or null; of no run: left alone
+    T* dx = nullptr;        // [T, N, I] or null
     bool add_dx = false;    // to what is there: the other direction's
     T *dh_0 = nullptr, *dc_0 = nullptr;  // [N, H]; dc_0 may be null
     T *dw_ih = nullptr, *dw_hh = nullptr, *db_ih = nullptr, *db_hh = nullptr;

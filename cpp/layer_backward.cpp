@@ -165,8 +165,13 @@ template <class T> class Backward {
         dh_ = scratch.take<T>({all_.count(), d_row_});
         if (w_.traits.has_c) dc_ = scratch.take<T>({all_.count(), d_row_});
         if (w_.traits.h[1].count) d_operand_ = scratch.take<T>({plan_.slab, d_row_});
+        dy_all_ = call.dy;
+        dy_row_ = call.dy_row;
         if (call.runs && call.dy)
             dy_ = scratch.take<T>({plan_.chunk, plan_.slab, w_.hidden_size});
+        if (dy_ && call.hold) gather_gaps(scratch);
+        if (call.runs && call.dx && !call.add_dx)
+            fill_gaps(*call.runs, false, w_.input_size, call.dx, w_.input_size);
         zeros_ = scratch.take<T>({d_row_});
         std::fill_n(zeros_, d_row_, T(0));
     }
@@ -226,6 +231,19 @@ template <class T> class Backward {
         return true;
     }
 
+    // To the gradients of the outputs those of the gaps that hold them.
+    void gather_gaps(Scratch& scratch) {
+        const index H = w_.hidden_size, rows = call_.T_ * call_.N;
+        T* const dy = scratch.take<T>({call_.T_, call_.N, H});
+        for (index i = 0; i < rows; ++i)
+            copy(call_.dy + i * call_.dy_row, H, dy + i * H);
+        for (const Runs::Gap& gap : call_.runs->gaps)
+            for (index j = 0; gap.held >= 0 && j < H; ++j)
+                dy[gap.held * H + j] += dy[gap.at * H + j];
+        dy_all_ = dy;
+        dy_row_ = H;
+    }
+
     // This thread's part of the gradient of the output.
     void gather(const Chunk& chunk, const Schedule::Part& part) {
         const index H = w_.hidden_size;
@@ -233,7 +251,7 @@ template <class T> class Backward {
         for (index s = 0; s < chunk.count; ++s) {
             const Step& step = chunk.step[s];
             for (index n = part.rows.begin; n < std::min(part.rows.end, step.rows); ++n)
-                copy(call_.dy + chunk.source(step, n) * call_.dy_row + units.begin,
+                copy(dy_all_ + chunk.source(step, n) * dy_row_ + units.begin,
                      units.end - units.begin, dy_ + (step.y + n) * H + units.begin);
         }
     }
@@ -257,8 +275,8 @@ template <class T> class Backward {
             scan.dc = dc_ + slab * d_row_;
         }
         scan.saved = call_.cache.gates;
-        scan.dy = dy_ ? dy_ : call_.dy;
-        scan.dy_row = dy_ ? H : call_.dy_row;
+        scan.dy = dy_ ? dy_ : dy_all_;
+        scan.dy_row = dy_ ? H : dy_row_;
         scan.dh = dh_ + slab * d_row_;
         scan.d_row = d_row_;
         scan.da = unproject_.da;
@@ -275,6 +293,8 @@ template <class T> class Backward {
     const Schedule plan_;
     const index d_row_;
     Unprojection<T> unproject_;
+    const T* dy_all_;
+    index dy_row_;
     Step* steps_;  // [threads][chunk]
     T *dh_, *dc_ = nullptr, *d_operand_ = nullptr, *dy_ = nullptr, *zeros_;
 };

@@ -44,6 +44,8 @@ template <class T> class Forward {
                     return;
         });
         stop.rethrow();
+        if (call_.runs)
+            fill_gaps(*call_.runs, call_.hold, w_.hidden_size, call_.y, call_.y_row);
         end(h_, true, call_.h_n);
         if (c_ && call_.c_n) end(c_, false, call_.c_n);
     }

@@ -12,6 +12,64 @@ template <class T> void multiply(T* values, const T* factors, index n) {
     for (index i = 0; i < n; ++i) values[i] *= factors[i];
 }
 
+template <class Layer> void cover(Layer& layer, const Coverage* coverage, index d) {
+    if (!coverage) return;
+    layer.runs = &coverage->runs[std::size_t(d)];
+    layer.hold = coverage->hold;
+}
+
+// x [T_][n] times factors [n].
+template <class T>
+void multiply_steps(const T* x, const T* factors, index T_, index n, T* to) {
+    for (index t = 0; t < T_; ++t)
+        for (index i = 0; i < n; ++i) to[t * n + i] = x[t * n + i] * factors[i];
+}
+
+// The outputs of two directions to one, in place of the first.
+template <class T> void merge(Merge how, T* y, const T* other, index n) {
+    if (how == Merge::mul) return multiply(y, other, n);
+    const T factor = how == Merge::ave ? T(0.5) : T(1);
+    for (index i = 0; i < n; ++i) y[i] = (y[i] + other[i]) * factor;
+}
+
+// The output of direction `d`, [T, N, H], from the states that it kept.
+template <class T>
+void output_again(const NetworkBackward<T>& call, const LayerCache<const T>& cache,
+                  index d, T* y) {
+    const index H = call.stack[0].hidden_size, state = call.N * H;
+    if (!call.coverage) {
+        for (index t = 0; t < call.T_; ++t) {
+            const index step = call.stack.from_end(d) ? call.T_ - 1 - t : t;
+            std::copy_n(cache.h + (step + 1) * state, state, y + t * state);
+        }
+        return;
+    }
+    const Runs& runs = call.coverage->runs[std::size_t(d)];
+    for (index r = 0; r < runs.rows(); ++r)
+        std::copy_n(cache.h + (runs.count() + r) * H, H,
+                    y + runs.source[std::size_t(r)] * H);
+    fill_gaps(runs, call.coverage->hold, H, y, H);
+}
+
+// The gradient of the output of direction `d` of layer `l`, given that of the merged
+// one; `room` [T, N, H] where that takes some.
+template <class T>
+const T* unmerge(const NetworkBackward<T>& call, const T* dy, index l, index d,
+                 T* room) {
+    const index n = call.T_ * call.N * call.stack[0].hidden_size;
+    switch (call.stack.merge) {
+    case Merge::ave:
+        for (index i = 0; i < n; ++i) room[i] = dy[i] * T(0.5);
+        return room;
+    case Merge::mul:  // times the other direction's output
+        output_again(call, call.caches[std::size_t(2 * l + 1 - d)], 1 - d, room);
+        multiply(room, dy, n);
+        return room;
+    default:
+        return dy;
+    }
+}
+
 }  // namespace
 
 template <class T> double Stack<T>::flops(index T_, index N) const {
@@ -21,63 +79,96 @@ template <class T> double Stack<T>::flops(index T_, index N) const {
     return sum;
 }
 
+template <class T> index Stack<T>::widest_input() const {
+    return std::max(weights[0].input_size, size() > D ? output_size() : 0);
+}
+
 template <class T> void forward(const NetworkForward<T>& call, Interrupt interrupt) {
-    const index D = call.stack.D, L = call.stack.layers();
-    const index H = call.stack[0].hidden_size;
-    const index output = elements<T>({call.T_, call.N, D, H}), state = call.N * H;
+    const Stack<T>& stack = call.stack;
+    const index D = stack.D, L = stack.layers(), N = call.N;
+    const index H = stack[0].hidden_size, width = stack.output_size();
+    const index output = elements<T>({call.T_, N, width}), state = N * H;
     Scratch scratch;
     T* between[2] = {nullptr, nullptr};
     if (call.caches.empty())
         for (index i = 0; i < std::min<index>(L - 1, 2); ++i)
             between[i] = scratch.take<T>({output});
+    T* const other = stack.is_merged() ? scratch.take<T>({output}) : nullptr;
+    T* const dropped = call.masks.input.empty()
+                           ? nullptr
+                           : scratch.take<T>({call.T_, N, stack.widest_input()});
 
     const T* x = call.x;
     for (index l = 0; l < L; ++l) {
-        T* const y = l == L - 1            ? call.y
+        T* const y = l == L - 1            ? call.y[0]
                      : call.caches.empty() ? between[l & 1]
                                            : call.outputs[std::size_t(l)];
+        T* const of_direction[2] = {y, stack.merge == Merge::concat ? y + H
+                                       : stack.is_merged()          ? other
+                                                                    : call.y[1]};
         for (index d = 0; d < D; ++d) {
             const index i = l * D + d;
-            LayerForward<T> layer{call.stack[i], call.T_, call.N, d == 1};
+            LayerForward<T> layer{stack[i], call.T_, N, stack.from_end(d)};
+            cover(layer, call.coverage, d);
             layer.x = x;
+            if (dropped) {
+                multiply_steps(x, call.masks.input[std::size_t(i)], call.T_,
+                               N * stack[i].input_size, dropped);
+                layer.x = dropped;
+            }
             layer.h_0 = at(call.h_0, i * state);
             layer.c_0 = at(call.c_0, i * state);
-            layer.y = y + d * H;
-            layer.y_row = D * H;
+            layer.y = of_direction[d];
+            layer.y_row = width;
             layer.h_n = call.h_n + i * state;
             layer.c_n = at(call.c_n, i * state);
             if (!call.caches.empty()) layer.cache = &call.caches[std::size_t(i)];
             forward(layer, interrupt);
         }
-        if (l < L - 1 && !call.masks.empty())
-            multiply(y, call.masks[std::size_t(l)], output);
+        if (stack.is_merged()) merge(stack.merge, y, other, output);
+        if (l < L - 1 && !call.masks.between.empty())
+            multiply(y, call.masks.between[std::size_t(l)], output);
         x = y;
     }
 }
 
 template <class T> void backward(const NetworkBackward<T>& call, Interrupt interrupt) {
-    const index D = call.stack.D, L = call.stack.layers();
-    const index H = call.stack[0].hidden_size;
-    const index output = elements<T>({call.T_, call.N, D, H}), state = call.N * H;
+    const Stack<T>& stack = call.stack;
+    const index D = stack.D, L = stack.layers(), N = call.N;
+    const index H = stack[0].hidden_size, width = stack.output_size();
+    const index output = elements<T>({call.T_, N, width}), state = N * H;
     Scratch scratch;
     T* between[2] = {nullptr, nullptr};
     for (index i = 0; i < std::min<index>(L - 1, 2); ++i)
         between[i] = scratch.take<T>({output});
+    T* const unmerged = stack.is_merged() ? scratch.take<T>({output}) : nullptr;
+    T *dropped = nullptr, *d_dropped = nullptr;
+    if (!call.masks.input.empty()) {
+        dropped = scratch.take<T>({call.T_, N, stack.widest_input()});
+        d_dropped = scratch.take<T>({call.T_, N, stack.widest_input()});
+    }
 
-    const T* dy = call.dy;
+    // Elements that a layer and direction keeps of c.
+    const index kept =
+        call.coverage ? call.coverage->runs[0].rows() * H : call.T_ * state;
+    const T* dy = call.dy[0];
     for (index l = L; l-- > 0;) {
         T* const dx = l == 0 ? call.dx : between[(L - 1 - l) & 1];
         for (index d = 0; d < D; ++d) {
-            const index i = l * D + d;
+            const index i = l * D + d, input = N * stack[i].input_size;
             const auto& g = call.gradients[std::size_t(i)];
-            LayerBackward<T> layer{call.stack[i], call.T_, call.N, d == 1};
+            LayerBackward<T> layer{stack[i], call.T_, N, stack.from_end(d)};
+            cover(layer, call.coverage, d);
             layer.x = call.inputs[std::size_t(l)];
             layer.cache = call.caches[std::size_t(i)];
-            layer.dy = at(dy, d * H);
-            layer.dy_row = D * H;
+            layer.dy = stack.merge == Merge::concat ? at(dy, d * H)
+                       : !stack.is_merged()         ? call.dy[d]
+                       : !dy                        ? nullptr
+                                                    : unmerge(call, dy, l, d, unmerged);
+            layer.dy_row = width;
             layer.dh_n = at(call.dh_n, i * state);
             layer.dc_n = at(call.dc_n, i * state);
-            layer.dc = at(call.dc, i * call.T_ * state);
+            layer.dc = at(call.dc, i * kept);
             layer.dx = dx;
             layer.add_dx = d == 1;
             layer.dh_0 = call.dh_0 + i * state;
@@ -87,10 +178,24 @@ template <class T> void backward(const NetworkBackward<T>& call, Interrupt inter
             layer.db_ih = g.b_ih;
             layer.db_hh = g.b_hh;
             layer.dw_ch = g.w_ch;
+            const T* const factors =
+                dropped ? call.masks.input[std::size_t(i)] : nullptr;
+            if (factors) {
+                multiply_steps(layer.x, factors, call.T_, input, dropped);
+                layer.x = dropped;
+                if (dx) layer.dx = d_dropped;
+                layer.add_dx = false;
+            }
             backward(layer, interrupt);
+            if (factors && dx) {
+                multiply_steps(d_dropped, factors, call.T_, input, d_dropped);
+                if (d == 0) std::copy_n(d_dropped, call.T_ * input, dx);
+                else
+                    for (index k = 0; k < call.T_ * input; ++k) dx[k] += d_dropped[k];
+            }
         }
-        if (l > 0 && !call.masks.empty())
-            multiply(dx, call.masks[std::size_t(l - 1)], output);
+        if (l > 0 && !call.masks.between.empty())
+            multiply(dx, call.masks.between[std::size_t(l - 1)], output);
         dy = dx;
     }
 }
@@ -110,8 +215,9 @@ Stepper<T>::Stepper(const Stack<T>& stack, index N_)
 }
 
 template <class T> bool Stepper<T>::fits(const Stack<T>& stack) const {
-    return stack.D == 1 && stack.layers() == L && stack[0].kind == kind &&
-           stack[0].input_size == I && stack[0].hidden_size == H;
+    return stack.D == 1 && !stack.reverse && stack.layers() == L &&
+           stack[0].kind == kind && stack[0].input_size == I &&
+           stack[0].hidden_size == H;
 }
 
 template <class T>

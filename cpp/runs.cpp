@@ -15,10 +15,16 @@ Runs::Runs(const Extent& extent, bool reverse) {
     std::vector<Found> found;
     for (index n = 0; n < extent.N; ++n) {
         Found run{n, {}, true};
+        index held = -1;
         for (index i = 0; i < extent.T_; ++i) {
             const index t = reverse ? extent.T_ - 1 - i : i;
-            if (!extent.has(t, n)) continue;
-            if (extent.reset && extent.reset[t * extent.N + n] && !run.times.empty()) {
+            const index at = t * extent.N + n;
+            if (!extent.has(t, n)) {
+                gaps.push_back({at, held});
+                continue;
+            }
+            held = at;
+            if (extent.reset && extent.reset[at] && !run.times.empty()) {
                 run.last = false;
                 found.push_back(std::move(run));
                 run = {n, {}, true};

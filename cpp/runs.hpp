@@ -8,6 +8,7 @@
 // them, and the rows of all steps one after the other hold no padding.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "kernels.hpp"
@@ -21,7 +22,6 @@ struct Extent {
     const bool* mask = nullptr;      // [T_, N]: the step exists
     const bool* reset = nullptr;     // [T_, N]: the step starts from the initial state
 
-    bool whole() const { return !lengths && !mask && !reset; }
     bool has(index t, index n) const {
         return (!lengths || t < lengths[n]) && (!mask || mask[t * N + n]);
     }
@@ -40,7 +40,24 @@ struct Runs {
     std::vector<index> active;  // of a step
     std::vector<index> first;   // of a step: its first row; and one more, rows()
     std::vector<index> source;  // of a row: t * N + n
+
+    // A step that is not computed: its t * N + n, and that of the last one before it in
+    // order of computation, or -1.
+    struct Gap {
+        index at, held;
+    };
+    std::vector<Gap> gaps;
 };
+
+// Rows of y of the steps that are not computed: those of the steps before, or zero.
+template <class T>
+void fill_gaps(const Runs& runs, bool hold, index width, T* y, index y_row) {
+    for (const Runs::Gap& gap : runs.gaps) {
+        T* const to = y + gap.at * y_row;
+        if (hold && gap.held >= 0) std::copy_n(y + gap.held * y_row, width, to);
+        else std::fill_n(to, width, T(0));
+    }
+}
 
 // The steps of a layer in one direction: all of all sequences, or runs of them.
 struct Sequences {

@@ -93,6 +93,13 @@ def true_cells(cell, directions, activations=None, **options):
 CELL_OPTIONS = ("gate_clip", "cell_clip", "coupled")
 
 
+def named_output(y):
+    """An output as a dict of arrays."""
+    if isinstance(y, tuple):
+        return dict(zip(("y_forward", "y_backward"), y, strict=True))
+    return {"y": y}
+
+
 def named_state(state, h="h_n", c="c_n"):
     """A state as a dict of arrays."""
     if isinstance(state, tuple):
@@ -109,7 +116,8 @@ def named_gradients(gradients):
 class Problem:
     """A layer and everything that goes into its forward and backward, drawn at random.
 
-    x (T, N, I), state, dy (T, N, D*H), dstate and, for an LSTM, dc (L*D, T, N, H).
+    x (T, N, I), state, dy (T, N, D*H) or what `merge` makes of that, dstate and, for an
+    LSTM, dc (L*D, T, N, H).
     """
 
     def __init__(self, cell, *shape, seed=0, dtype=np.float64, **options):
@@ -126,10 +134,14 @@ class Problem:
             shape = (L * D, N, H)
             return (draw(*shape), draw(*shape)) if self.has_c else draw(*shape)
 
-        self.x, self.dy = draw(T, N, I), draw(T, N, D * H)
+        merge = self.layer.merge
+        self.x, self.dy = draw(T, N, I), draw(T, N, D * H if merge == "concat" else H)
+        if merge is None:
+            self.dy = (self.dy, draw(T, N, H))
         self.state, self.dstate = draw_state(), draw_state()
         self.dc = draw(L * D, T, N, H) if self.has_c else None
         self.options = {"num_layers": L, "bidirectional": D == 2}
+        self.options |= {"merge": merge, "reverse": self.layer.reverse}
         self.options["cell"] = true_cells(cell, D, **options)
 
     @property
@@ -152,38 +164,41 @@ class Problem:
         """Only some sequences of the batch: its axis is the last but one everywhere."""
         return self.mapped(lambda array: array[..., index, :])
 
-    def infer(self):
-        y, state = self.layer(self.x, self.state)
-        return {"y": y} | named_state(state)
+    def infer(self, **steps):
+        y, state = self.layer(self.x, self.state, **steps)
+        return named_output(y) | named_state(state)
 
     def train(self, **options):
         """Outputs, gradients (all incoming ones given) and the cache."""
         y, state, cache = self.layer.forward(self.x, self.state, **options)
         gradients = self.layer.backward(cache, self.dy, self.dstate, dc=self.dc)
-        return {"y": y} | named_state(state), named_gradients(gradients), cache
+        return named_output(y) | named_state(state), named_gradients(gradients), cache
 
-    def true_trace(self, masks=None):
+    def extent(self, steps):
+        return reference.extent(*self.x.shape[:2], **steps)
+
+    def true_trace(self, masks=None, **steps):
         parameters = self.layer.parameters
-        return reference.network_forward(
-            parameters, self.x, self.state, masks=masks, **self.options
-        )
+        options = self.options | {"masks": masks, "steps": self.extent(steps)}
+        return reference.network_forward(parameters, self.x, self.state, **options)
 
-    def true_forward(self, masks=None):
-        trace = self.true_trace(masks)
-        found = {"y": trace.y, "h_n": trace.h_n, "c_n": trace.c_n}
+    def true_forward(self, masks=None, **steps):
+        trace = self.true_trace(masks, **steps)
+        found = named_output(trace.y) | {"h_n": trace.h_n, "c_n": trace.c_n}
         return {name: array for name, array in found.items() if array is not None}
 
-    def true_backward(self, dy, dh_n, dc_n, dc, masks=None):
-        parameters, trace = self.layer.parameters, self.true_trace(masks)
+    def true_backward(self, dy, dh_n, dc_n, dc, masks=None, **steps):
+        parameters, trace = self.layer.parameters, self.true_trace(masks, **steps)
+        options = self.options | {"masks": masks, "steps": self.extent(steps)}
         x, h_0, c_0, rest = reference.network_backward(
-            parameters, trace, dy, dh_n, dc_n, dc, masks=masks, **self.options
+            parameters, trace, dy, dh_n, dc_n, dc, **options
         )
         return {"x": x, "h_0": h_0} | ({"c_0": c_0} if self.has_c else {}) | rest
 
-    def true_gradients(self, masks=None):
+    def true_gradients(self, masks=None, **steps):
         """With all incoming gradients, as `train`."""
         dh_n, dc_n = self.dstate if self.has_c else (self.dstate, None)
-        return self.true_backward(self.dy, dh_n, dc_n, self.dc, masks)
+        return self.true_backward(self.dy, dh_n, dc_n, self.dc, masks, **steps)
 
 
 def derivative(loss, array, step=1e-30):

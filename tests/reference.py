@@ -227,6 +227,27 @@ CELLS = {
 }
 
 
+class Extent(NamedTuple):
+    """Which steps of which sequences exist, and how. In order of time."""
+
+    exists: np.ndarray  # (T, N)
+    reset: np.ndarray  # (T, N): the step starts from the initial state
+    hold: bool  # y of a step that does not exist: that of the step before, else zero
+
+    def in_order(self, direction, reverse):
+        both = self.exists[..., None], self.reset[..., None]
+        return Extent(*(in_order(a, direction, reverse) for a in both), self.hold)
+
+
+def extent(T, N, lengths=None, mask=None, reset=None, pad="zeros"):
+    lengths = np.full(N, T) if lengths is None else np.asarray(lengths)
+    exists = np.arange(T)[:, None] < lengths
+    if mask is not None:
+        exists = exists & mask
+    reset = np.zeros((T, N), bool) if reset is None else np.asarray(reset)
+    return Extent(exists, exists & reset, pad == "hold")
+
+
 class Trace(NamedTuple):
     """What a forward over time keeps: x (T, N, I) and all that follows from it."""
 
@@ -234,37 +255,60 @@ class Trace(NamedTuple):
     h: np.ndarray  # (T+1, N, H), slot 0 the initial state
     c: np.ndarray | None
     gates: np.ndarray  # (T, N, G, H)
+    y: np.ndarray  # (T, N, H)
 
 
-def forward(cell, x, h_0, c_0, w):
-    """A cell over time: x (T, N, I) from h_0 and c_0 (N, H)."""
-    h, c, gates = [h_0], [c_0], []
-    for x_t in x:
-        h_next, c_next, gates_t = cell.step(x_t, h[-1], c[-1], w)
-        h.append(h_next)
-        c.append(c_next)
-        gates.append(gates_t)
-    gates = np.array(gates).reshape(len(x), len(h_0), cell.gates, h_0.shape[1])
-    return Trace(x, np.array(h), np.array(c) if cell.has_c else None, gates)
+def starting_states(h, initial, reset):
+    """From the states h (T+1, N, H), those that the steps start from."""
+    return np.where(reset, initial, h[:-1])
 
 
-def backward(cell, dy, dc_all, dh, dc, trace, w):
+def forward(cell, x, h_0, c_0, w, steps):
+    """A cell over time: x (T, N, I) from h_0 and c_0 (N, H), where steps exist."""
+    exists, reset, hold = steps
+    h, c, gates, y = [h_0], [c_0], [], []
+    for t, x_t in enumerate(x):
+        before_h = np.where(reset[t], h_0, h[-1])
+        before_c = np.where(reset[t], c_0, c[-1]) if cell.has_c else None
+        h_next, c_next, gates_t = cell.step(x_t, before_h, before_c, w)
+        h.append(np.where(exists[t], h_next, h[-1]))
+        c.append(np.where(exists[t], c_next, c[-1]) if cell.has_c else None)
+        gates.append(np.where(exists[t][..., None], gates_t, 0))
+        held = y[-1] if y and hold else 0
+        y.append(np.where(exists[t], h_next, held))
+    shape = len(x), *h_0.shape
+    gates = np.array(gates).reshape(*shape[:2], cell.gates, shape[2])
+    c = np.array(c) if cell.has_c else None
+    return Trace(x, np.array(h), c, gates, np.array(y).reshape(shape))
+
+
+def backward(cell, dy, dc_all, dh, dc, trace, w, steps):
     """dx, dh_0, dc_0 and the gradients of w.
 
-    dy (T, N, H) is the gradient of every h_t, dc_all that of every c_t; dh and dc are
+    dy (T, N, H) is the gradient of every y_t, dc_all that of every c_t; dh and dc are
     those of the final state.
     """
-    x, h, c, gates = trace
+    exists, reset, hold = steps
+    x, h, c, gates, _ = trace
+    before_h = starting_states(h, h[0], reset)
+    before_c = starting_states(c, c[0], reset) if cell.has_c else [None] * len(x)
+    c = c if cell.has_c else [None] * len(h)
     dx = np.zeros(x.shape)
     dw = Weights(*(np.zeros(np.shape(p)) for p in w))
-    c = c if cell.has_c else [None] * len(h)
+    dh_0, dc_0, held = np.zeros(dh.shape), np.zeros(dc.shape), np.zeros(dh.shape)
     for t in reversed(range(len(x))):
-        dh, dc = dh + dy[t], dc + dc_all[t]
-        dx[t], dh, dc, dw_t = cell.step_backward(
-            dh, dc, x[t], h[t], c[t], gates[t], c[t + 1], w
+        e = exists[t]
+        dh = dh + e * (dy[t] + held)
+        held = np.where(e, 0, held + dy[t]) if hold else held
+        dc = dc + dc_all[t]
+        dx[t], dh_before, dc_before, dw_t = cell.step_backward(
+            e * dh, e * dc, x[t], before_h[t], before_c[t], gates[t], c[t + 1], w
         )
+        dh_0, dc_0 = dh_0 + reset[t] * dh_before, dc_0 + reset[t] * dc_before
+        dh = np.where(e, ~reset[t] * dh_before, dh)
+        dc = np.where(e, ~reset[t] * dc_before, dc)
         dw = Weights(*(total + d for total, d in zip(dw, dw_t, strict=True)))
-    return dx, dh, dc, dw
+    return dx, dh_0 + dh, dc_0 + dc, dw
 
 
 # A network: PyTorch's names, states (L*D, N, H) indexed layer * D + direction.
@@ -289,24 +333,57 @@ def cells_of(cell):
     return [CELLS[cell]] * 2 if isinstance(cell, str) else cell
 
 
+def merge_outputs(merge, outputs):
+    """What becomes of the outputs (T, N, H) of the directions."""
+    if merge == "concat":
+        return np.concatenate(outputs, axis=2)
+    if merge is None:
+        return tuple(outputs)
+    a, b = outputs
+    return {"sum": a + b, "mul": a * b, "ave": (a + b) / 2}[merge]
+
+
+def merge_outputs_backward(merge, dy, outputs):
+    """The gradients of the outputs."""
+    if merge == "concat":
+        return np.split(dy, len(outputs), axis=2)
+    if merge is None:
+        return dy
+    a, b = outputs
+    return {"sum": (dy, dy), "mul": (dy * b, dy * a), "ave": (dy / 2, dy / 2)}[merge]
+
+
 class NetworkTrace(NamedTuple):
-    y: np.ndarray  # (T, N, D*H)
+    y: np.ndarray  # (T, N, D*H), or what `merge` makes of that
     h_n: np.ndarray  # (L*D, N, H)
     c_n: np.ndarray | None
     traces: list  # in order of computation
 
 
 def network_forward(
-    params, x, state=None, *, cell, num_layers=1, bidirectional=False, masks=None
+    params,
+    x,
+    state=None,
+    *,
+    cell,
+    num_layers=1,
+    bidirectional=False,
+    merge="concat",
+    reverse=False,
+    masks=None,
+    steps=None,
 ):
     """x (T, N, I) through all layers.
 
     `cell` is a name in CELLS, or a cell for each direction. `state` is h_0, or
-    (h_0, c_0) for an LSTM; None is zero. `masks` are the factors (T, N, D*H) that
-    dropout puts on the output of every layer but the last.
+    (h_0, c_0) for an LSTM; None is zero. `masks` are the factors of dropout: a list of
+    those (T, N, features) on the output of every layer but the last; or a dict of them
+    as "between" and of those (N, I) on the input of every layer and direction, the same
+    at every step, as "input". `steps`: an Extent; None is all.
     """
-    cells = cells_of(cell)
+    cells, masks = cells_of(cell), masks_by_kind(masks)
     has_c = cells[0].has_c
+    steps = extent(*x.shape[:2]) if steps is None else steps
     params = {name: as_number(p) for name, p in params.items()}
     D, H = 1 + bidirectional, params["weight_hh_l0"].shape[1]
     if state is None:
@@ -319,12 +396,14 @@ def network_forward(
         for d in range(D):
             k = layer * D + d
             w = weights_of(params, suffixes(num_layers, bidirectional)[k])
-            trace = forward(cells[d], in_order(x, d), as_number(h_0[k]), c_0[k], w)
-            outputs.append(in_order(trace.h[1:], d))
+            x_d = in_order(x * masks["input"][k] if "input" in masks else x, d, reverse)
+            initial = as_number(h_0[k]), c_0[k]
+            trace = forward(cells[d], x_d, *initial, w, steps.in_order(d, reverse))
+            outputs.append(in_order(trace.y, d, reverse))
             traces.append(trace)
-        x = np.concatenate(outputs, axis=2)
-        if masks is not None and layer < num_layers - 1:
-            x = x * masks[layer]
+        x = merge_outputs(merge, outputs)
+        if "between" in masks and layer < num_layers - 1:
+            x = x * masks["between"][layer]
     h_n = np.stack([trace.h[-1] for trace in traces])
     c_n = np.stack([trace.c[-1] for trace in traces]) if has_c else None
     return NetworkTrace(x, h_n, c_n, traces)
@@ -341,39 +420,47 @@ def network_backward(
     cell,
     num_layers=1,
     bidirectional=False,
+    merge="concat",
+    reverse=False,
     masks=None,
+    steps=None,
 ):
     """dx, dh_0, dc_0 (None without c) and a dict of the gradients of `params`.
 
     Incoming gradients that are None are zero; `dc` (L*D, T, N, H) is that of every c_t
     in order of computation.
     """
-    cells = cells_of(cell)
+    cells, masks = cells_of(cell), masks_by_kind(masks)
     params = {name: as_number(p) for name, p in params.items()}
     D, states = 1 + bidirectional, trace.h_n.shape
-    T = len(trace.y)
-    dy = np.zeros(trace.y.shape) if dy is None else as_number(dy)
+    T, N = trace.traces[0].x.shape[:2]
+    steps = extent(T, N) if steps is None else steps
+    dy = zero_or(dy, trace.y)
     dh_n = np.zeros(states) if dh_n is None else as_number(dh_n)
     dc_n = np.zeros(states) if dc_n is None else as_number(dc_n)
     dc = np.zeros((states[0], T, *states[1:])) if dc is None else as_number(dc)
     dh_0, dc_0, gradients = np.zeros(states), np.zeros(states), {}
     for layer in reversed(range(num_layers)):
-        if masks is not None and layer < num_layers - 1:
-            dy = dy * masks[layer]
+        if "between" in masks and layer < num_layers - 1:
+            dy = dy * masks["between"][layer]
+        kept = trace.traces[layer * D : layer * D + D]
+        outputs = [in_order(one.y, d, reverse) for d, one in enumerate(kept)]
         dx = 0.0
-        for d, dy_d in enumerate(np.split(dy, D, axis=2)):
+        for d, dy_d in enumerate(merge_outputs_backward(merge, dy, outputs)):
             k = layer * D + d
             suffix = suffixes(num_layers, bidirectional)[k]
             dx_d, dh_0[k], dc_0[k], dw = backward(
                 cells[d],
-                in_order(dy_d, d),
+                in_order(dy_d, d, reverse),
                 dc[k],
                 dh_n[k],
                 dc_n[k],
-                trace.traces[k],
+                kept[d],
                 weights_of(params, suffix),
+                steps.in_order(d, reverse),
             )
-            dx = dx + in_order(dx_d, d)
+            dx_d = in_order(dx_d, d, reverse)
+            dx = dx + (dx_d * masks["input"][k] if "input" in masks else dx_d)
             names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_ch")
             gradients |= {n + suffix: g for n, g in zip(names, dw, strict=True)}
         dy = dx
@@ -381,9 +468,21 @@ def network_backward(
     return dx, dh_0, dc_0 if cells[0].has_c else None, gradients
 
 
-def in_order(x, direction):
+def masks_by_kind(masks):
+    masks = masks if isinstance(masks, dict) else {"between": masks}
+    return {kind: every for kind, every in masks.items() if every is not None}
+
+
+def zero_or(dy, y):
+    if isinstance(y, tuple):
+        dy = dy or (None,) * len(y)
+        return tuple(zero_or(*both) for both in zip(dy, y, strict=True))
+    return np.zeros(y.shape) if dy is None else as_number(dy)
+
+
+def in_order(x, direction, reverse=False):
     """From order of time to order of computation, and back."""
-    return x[::-1] if direction else x
+    return x[::-1] if direction or reverse else x
 
 
 def as_number(x):

@@ -17,10 +17,11 @@ from conftest import (
     named_state,
     same_bits,
 )
-from option_cases import ACTIVATIONS, CASES, LSTM_OPTIONS, TWO_LISTS, name_of
+from option_cases import ACTIVATIONS, CASES, LSTM_OPTIONS, name_of
 from reference_activations import Activation
 
 import rnnext
+from rnnext import _core
 
 
 @pytest.fixture(params=CASES)
@@ -257,6 +258,39 @@ def test_rows_and_training_change_no_bit(isa, case, dtype):
     part = problem.rows(slice(3, 5))
     expected = {name: array[..., 3:5, :] for name, array in whole.items()}
     assert_same_bits(part.infer(), expected)
+
+
+def test_instruction_sets(case, dtype):
+    """The same bits on all that have a fused multiply-add; gradients too."""
+    before, found = _core.isa(), []
+    for name in _core.available_isas():
+        if name != "baseline":
+            _core.set_isa(name)
+            outputs, gradients, _ = network(case, dtype=dtype).train()
+            found.append(outputs | gradients)
+    _core.set_isa(before)
+    for other in found[1:]:
+        assert_same_bits(other, found[0])
+
+
+LENGTHS = {"lengths": [5, 0, 3], "reset": np.eye(5, 3, dtype=bool)}
+
+
+@few
+def test_sequences_of_their_own_lengths(isa, case, dtype):
+    """Each is what it is alone, forward and backward."""
+    problem = problem_of(case, 5, 33, 3, 5, dtype=dtype)
+    y, _, cache = problem.layer.forward(problem.x, problem.state, **LENGTHS)
+    dx = problem.layer.backward(cache, problem.dy).x
+    for n, length in enumerate(LENGTHS["lengths"]):
+        one = problem.rows([n])
+        reset = LENGTHS["reset"][:length, [n]]
+        y_n, _, cache = problem.layer.forward(one.x[:length], one.state, reset=reset)
+        dx_n = problem.layer.backward(cache, one.dy[:length]).x
+        assert_same_bits({"y": y[:length, [n]]}, {"y": y_n})
+        assert_same_bits({"dx": dx[:length, [n]]}, {"dx": dx_n})
+        assert not y[length:, n].any()
+        assert not dx[length:, n].any()
 
 
 @few

@@ -215,11 +215,23 @@ def test_masks_that_do_not_fit(name):
         "forward": FORWARD | deep | {"state": None},
         "backward": BACKWARD | deep | none | {"saved": saved},
     }[name]
-    call = getattr(_core, name)
-    assert_all_wrong(lambda m: call(**options | {"masks": m}), [[], [None] * 2, 5])
-    values = ([array] for array in wrong_arrays(T, N, H))
-    assert_all_wrong(lambda m: call(**options | {"masks": m}), values)
-    assert call(**options | {"masks": [np.ones((T, N, H), np.float32)]}) is not None
+    kinds = {"between": [(T, N, H)], "input": [(N, I), (N, H)]}
+    right = {k: [np.ones(s, np.float32) for s in v] for k, v in kinds.items()}
+
+    def call(masks):
+        return getattr(_core, name)(**options | {"masks": masks})
+
+    assert_all_wrong(call, [[], [None], [None] * 4, 5, [5] * len(kinds)])
+    for i, (kind, shapes) in enumerate(kinds.items()):
+
+        def call_with(masks, i=i):
+            return call([masks if k == i else None for k in range(len(kinds))])
+
+        assert_all_wrong(call_with, [[], right[kind] * 2, "ab", [None] * len(shapes)])
+        values = wrong_arrays(*shapes[-1])
+        assert_all_wrong(call_with, ([*right[kind][:-1], wrong] for wrong in values))
+        assert call_with(right[kind]) is not None
+    assert call(list(right.values())) is not None
 
 
 @pytest.mark.parametrize("index", range(4), ids=["x", "h", "c", "gates"])
@@ -537,8 +549,9 @@ def stack(layers):
 deep = stack([[*layer(3)], [*layer(4)]])
 made_deep = stack(Made(lambda: layer(3), lambda: layer(4)))
 x, mask = ones(1, 1 << 14, 3), ones(1, 1 << 14, 4)
-held = _core.forward(deep, x, None, [mask], False, True)
-made = _core.forward(made_deep, x, None, Made(mask.copy), False, True)
+none = (None,)
+held = _core.forward(deep, x, None, ([mask], *none), False, True)
+made = _core.forward(made_deep, x, None, (Made(mask.copy), *none), False, True)
 assert (made[0] == held[0]).all()
 single = stack([[*layer(3)]])
 saved = _core.forward(single, x, None, None, False, True)[2]

@@ -42,9 +42,13 @@ inline std::string text(const Shape& shape) {
     return s + (shape.ndim == 1 ? ",)" : ")");
 }
 
-template <class T>
-constexpr int type_number = std::is_same_v<T, float> ? py::detail::npy_api::NPY_FLOAT_
-                                                     : py::detail::npy_api::NPY_DOUBLE_;
+using NumpyApi = py::detail::npy_api;
+template <class T> constexpr int type_number = NumpyApi::NPY_DOUBLE_;
+template <> constexpr int type_number<float> = NumpyApi::NPY_FLOAT_;
+template <> constexpr int type_number<bool> = NumpyApi::NPY_BOOL_;
+template <>
+constexpr int type_number<index> =
+    sizeof(long) == sizeof(index) ? NumpyApi::NPY_LONG_ : NumpyApi::NPY_LONGLONG_;
 
 // Null if it is no ndarray.
 inline const Array* as_array(const py::handle& object) {

@@ -39,6 +39,7 @@ void register_all(py::module_& m) {
 
     register_arrays(m);
     register_stack(m);
+    register_coverage(m);
     register_network(m);
     register_stepper(m);
     register_dense(m);

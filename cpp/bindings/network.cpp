@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "compute.hpp"
+#include "coverage.hpp"
 #include "inputs.hpp"
 #include "register.hpp"
 #include "stack.hpp"
@@ -22,17 +23,74 @@ struct Form {
     }
 };
 
-// Factors of the outputs of all layers but the last, and their owners.
-template <class T> struct Masks {
-    py::tuple kept;
-    std::vector<const T*> pointers;
+// Shapes of what a layer and direction keeps; with a coverage, without its gaps.
+struct Kept {
+    Shape states, gates, cells;
 
-    Masks(const py::object& masks, index L, const Shape& shape) {
+    Kept(const PyCoverage* coverage, index d, index T_, index N, index H, index saved)
+        : states{T_ + 1, N, H}, gates{T_, N, saved, H}, cells{T_, N, H} {
+        if (!coverage) return;
+        states = {coverage->states(d), H};
+        gates = {coverage->rows(), saved, H};
+        cells = {coverage->rows(), H};
+    }
+    Shape of_all(index count) const {
+        return cells.ndim == 3 ? Shape{count, cells[0], cells[1], cells[2]}
+                               : Shape{count, cells[0], cells[1]};
+    }
+};
+
+// The factors of dropout and their owners: None, or one list of each kind, or None.
+template <class T> class MasksInput {
+  public:
+    MasksInput(const py::object& masks, const Stack<T>& stack, index T_, index N) {
         if (masks.is_none()) return;
-        kept = items(masks, "masks");
-        if (index(kept.size()) != L - 1)
-            throw py::value_error("masks: expected one for every layer but the last");
-        for (const auto& mask : kept) pointers.push_back(data<T>(mask, "masks", shape));
+        const py::tuple kinds = items(masks, "masks");
+        if (kinds.size() != 2)
+            throw py::value_error("masks: expected (between, input)");
+        read(kinds[0], stack.layers() - 1, factors.between,
+             [&](index) { return Shape{T_, N, stack.output_size()}; });
+        read(kinds[1], stack.size(), factors.input,
+             [&](index i) { return Shape{N, stack[i].input_size}; });
+    }
+
+    Masks<T> factors;
+
+  private:
+    template <class ShapeOf>
+    void read(const py::object& masks, index count, std::vector<const T*>& to,
+              ShapeOf shape_of) {
+        if (masks.is_none()) return;
+        kept_.push_back(items(masks, "masks"));
+        if (index(kept_.back().size()) != count)
+            throw py::value_error("masks: expected " + std::to_string(count));
+        for (index i = 0; i < count; ++i)
+            to.push_back(data<T>(kept_.back()[std::size_t(i)], "masks", shape_of(i)));
+    }
+
+    std::vector<py::tuple> kept_;
+};
+
+// Outputs: one array, or of directions that stay apart a tuple of two.
+template <class T>
+py::object empty_output(Merge merge, const Shape& shape, T* (&y)[2]) {
+    const py::object first = empty<T>(shape, y[0]);
+    if (merge != Merge::none) return first;
+    return py::make_tuple(first, empty<T>(shape, y[1]));
+}
+
+// Gradients of them in that form, any of which may be None.
+template <class T> struct OutputInput {
+    Input<T> parts[2];
+
+    bool read(const py::object& dy, Merge merge, const Shape& shape) {
+        if (dy.is_none()) return true;
+        if (merge != Merge::none) return parts[0].read(dy, shape);
+        if (!PyTuple_CheckExact(dy.ptr()) || PyTuple_GET_SIZE(dy.ptr()) != 2)
+            return false;
+        const auto both = py::reinterpret_borrow<py::tuple>(dy);
+        return parts[0].read_optional(both[0], shape) &&
+               parts[1].read_optional(both[1], shape);
     }
 };
 
@@ -44,11 +102,12 @@ template <class T> void check_form(const Stack<T>& stack, bool cell) {
 // None: something has to be converted first, or is wrong.
 template <class T>
 py::object forward_call(const Stack<T>& stack, const py::object& x,
-                        const py::object& state, const py::object& masks, bool cell,
-                        bool training) {
+                        const py::object& state, const py::object& masks,
+                        const py::object& covered, bool cell, bool training) {
     const Weights<T>& w = stack[0];
     const bool has_c = w.traits.has_c;
     const index LD = stack.size(), D = stack.D, L = stack.layers(), H = w.hidden_size;
+    const index F = stack.output_size();
     check_form(stack, cell);
     const Array* const given = as_array(x);
     const int features_axis = given ? given->nd - 1 : -1;
@@ -64,16 +123,18 @@ py::object forward_call(const Stack<T>& stack, const py::object& x,
         !initial.read(state, has_c, form.state(LD, N, H)))
         return py::none();
     NetworkForward<T> call{stack, T_, N};
+    const PyCoverage* const coverage = coverage_of(covered, T_, N, D);
+    call.coverage = coverage;
     call.x = input.data();
     call.h_0 = initial.h.data();
     call.c_0 = initial.c.data();
-    const Masks<T> factors(masks, L, {T_, N, D * H});
-    call.masks = factors.pointers;
+    const MasksInput<T> dropout(masks, stack, T_, N);
+    call.masks = dropout.factors;
     const py::object final_state =
         empty_state(has_c, form.state(LD, N, H), call.h_n, call.c_n);
     py::object y = py::none(), saved = py::none();
-    if (cell) call.y = call.h_n;
-    else y = empty<T>(form.sequence(T_, N, D * H), call.y);
+    if (cell) call.y[0] = call.h_n;
+    else y = empty_output<T>(stack.merge, form.sequence(T_, N, F), call.y);
     if (training) {
         py::list all;
         py::object below = input.array();
@@ -81,16 +142,16 @@ py::object forward_call(const Stack<T>& stack, const py::object& x,
             for (index d = 0; d < D; ++d) {
                 LayerCache<T> cache{};
                 py::object c = py::none();
-                const py::object h = empty<T>({T_ + 1, N, H}, cache.h);
-                if (has_c) c = empty<T>({T_ + 1, N, H}, cache.c);
-                const py::object gates =
-                    empty<T>({T_, N, stack[l * D + d].saved(), H}, cache.gates);
+                const Kept kept(coverage, d, T_, N, H, stack[l * D + d].saved());
+                const py::object h = empty<T>(kept.states, cache.h);
+                if (has_c) c = empty<T>(kept.states, cache.c);
+                const py::object gates = empty<T>(kept.gates, cache.gates);
                 call.caches.push_back(cache);
                 all.append(py::make_tuple(below, h, c, gates));
             }
             if (l < L - 1) {
                 T* next;
-                below = empty<T>({T_, N, D * H}, next);
+                below = empty<T>({T_, N, F}, next);
                 call.outputs.push_back(next);
             }
         }
@@ -103,17 +164,21 @@ py::object forward_call(const Stack<T>& stack, const py::object& x,
 template <class T>
 py::object backward_call(const Stack<T>& stack, const py::object& saved,
                          const py::object& dy, const py::object& dstate,
-                         const py::object& dc, const py::object& masks, Form form,
-                         bool need_x) {
+                         const py::object& dc, const py::object& masks,
+                         const py::object& covered, Form form, bool need_x) {
     const Weights<T>& w = stack[0];
     const bool has_c = w.traits.has_c;
-    const index LD = stack.size(), D = stack.D, L = stack.layers(), H = w.hidden_size;
+    const index LD = stack.size(), D = stack.D, H = w.hidden_size;
     check_form(stack, form.cell);
     const py::tuple entries = items(saved, "saved");
     if (index(entries.size()) != LD)
         throw py::value_error("saved: expected one entry per layer and direction");
 
     NetworkBackward<T> call{stack, 0, 0};
+    const PyCoverage* const coverage =
+        covered.is_none() ? nullptr : &py::cast<const PyCoverage&>(covered);
+    if (coverage) coverage_of(covered, coverage->T_, coverage->N, D);
+    call.coverage = coverage;
     std::vector<py::tuple> kept;
     for (index i = 0; i < LD; ++i) {
         if (!stack[i].has_backward)
@@ -122,7 +187,10 @@ py::object backward_call(const Stack<T>& stack, const py::object& saved,
         kept.push_back(entry);
         if (entry.size() != 4)
             throw py::value_error("saved: expected (x, h, c, gates) in every entry");
-        if (i == 0) {
+        if (i == 0 && coverage) {
+            call.T_ = coverage->T_;
+            call.N = coverage->N;
+        } else if (i == 0) {
             const Shape shape = shape_of(entry[1], "saved h", 3);
             call.T_ = shape[0] - 1;
             call.N = shape[1];
@@ -134,23 +202,26 @@ py::object backward_call(const Stack<T>& stack, const py::object& saved,
         const T* const x = data<T>(entry[0], "saved x",
                                    i < D ? form.sequence(T_, N, I) : Shape{T_, N, I});
         if (i % D == 0) call.inputs.push_back(x);
+        const Kept shapes(coverage, i % D, T_, N, H, stack[i].saved());
         call.caches.push_back(
-            {data<T>(entry[1], "saved h", {T_ + 1, N, H}),
-             has_c ? data<T>(entry[2], "saved c", {T_ + 1, N, H}) : nullptr,
-             data<T>(entry[3], "saved gates", {T_, N, stack[i].saved(), H})});
+            {data<T>(entry[1], "saved h", shapes.states),
+             has_c ? data<T>(entry[2], "saved c", shapes.states) : nullptr,
+             data<T>(entry[3], "saved gates", shapes.gates)});
     }
     const index T_ = call.T_, N = call.N;
-    const Masks<T> factors(masks, L, {T_, N, D * H});
-    call.masks = factors.pointers;
+    const MasksInput<T> dropout(masks, stack, T_, N);
+    call.masks = dropout.factors;
 
-    Input<T> output, cells;
+    OutputInput<T> output;
+    Input<T> cells;
     StateInput<T> final_state;
     const Shape state_shape = form.state(LD, N, H);
-    if (!output.read_optional(dy, form.sequence(T_, N, D * H)) ||
+    if (!output.read(dy, stack.merge, form.sequence(T_, N, stack.output_size())) ||
         !final_state.read(dstate, has_c, state_shape) ||
-        !(has_c ? cells.read_optional(dc, {LD, T_, N, H}) : dc.is_none()))
+        !(has_c ? cells.read_optional(dc, Kept(coverage, 0, T_, N, H, 0).of_all(LD))
+                : dc.is_none()))
         return py::none();
-    call.dy = output.data();
+    for (int d = 0; d < 2; ++d) call.dy[d] = output.parts[d].data();
     call.dh_n = final_state.h.data();
     call.dc_n = final_state.c.data();
     call.dc = cells.data();
@@ -180,26 +251,27 @@ void register_network(py::module_& m) {
     m.def(
         "forward",
         [](const PyStack& weights, const py::object& x, const py::object& state,
-           const py::object& masks, bool cell, bool training) {
+           const py::object& masks, bool cell, bool training,
+           const py::object& coverage) {
             return weights.visit([&](const auto& stack) {
-                return forward_call(stack, x, state, masks, cell, training);
+                return forward_call(stack, x, state, masks, coverage, cell, training);
             });
         },
         py::arg("weights"), py::arg("x"), py::arg("state"), py::arg("masks"),
-        py::arg("cell"), py::arg("training"));
+        py::arg("cell"), py::arg("training"), py::arg("coverage") = py::none());
     m.def(
         "backward",
         [](const PyStack& weights, const py::object& saved, const py::object& dy,
            const py::object& dstate, const py::object& dc, const py::object& masks,
-           bool cell, bool batched, bool need_x) {
+           bool cell, bool batched, bool need_x, const py::object& coverage) {
             return weights.visit([&](const auto& stack) {
-                return backward_call(stack, saved, dy, dstate, dc, masks,
+                return backward_call(stack, saved, dy, dstate, dc, masks, coverage,
                                      Form{cell, batched}, need_x);
             });
         },
         py::arg("weights"), py::arg("saved"), py::arg("dy"), py::arg("dstate"),
         py::arg("dc"), py::arg("masks"), py::arg("cell"), py::arg("batched"),
-        py::arg("need_x"));
+        py::arg("need_x"), py::arg("coverage") = py::none());
 }
 
 }  // namespace rnnext

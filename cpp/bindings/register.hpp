@@ -10,6 +10,7 @@ namespace rnnext {
 
 void register_arrays(pybind11::module_& m);
 void register_stack(pybind11::module_& m);
+void register_coverage(pybind11::module_& m);
 void register_network(pybind11::module_& m);
 void register_stepper(pybind11::module_& m);
 void register_dense(pybind11::module_& m);

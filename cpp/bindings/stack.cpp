@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "stack.hpp"
 
+#include <algorithm>
 #include <iterator>
 #include <optional>
 
@@ -30,15 +31,23 @@ CellKind cell_kind(const std::string& name) {
         choice("cell", name, cell_kinds, [](int i) { return cell_traits[i].name; }));
 }
 
+template <class V> V value(const py::handle& object, const char* name) {
+    try {
+        return object.cast<V>();
+    } catch (const py::cast_error&) {
+        throw py::type_error(std::string(name) + ": of the wrong type");
+    }
+}
+
 template <class T> Activation<T> activation(const py::handle& entry) {
     const py::tuple parts = items(entry, "activations");
     if (parts.size() != 3)
         throw py::value_error("activations: expected (name, alpha, beta) in each");
-    const int kind = choice("activations", parts[0].cast<std::string>(),
+    const int kind = choice("activations", value<std::string>(parts[0], "activations"),
                             int(std::size(activation_names)),
                             [](int i) { return activation_names[i]; });
-    return {ActivationKind(kind), T(parts[1].cast<double>()),
-            T(parts[2].cast<double>())};
+    return {ActivationKind(kind), T(value<double>(parts[1], "alpha")),
+            T(value<double>(parts[2], "beta"))};
 }
 
 // Options of one direction, all but the peepholes; nothing where they are None.
@@ -56,30 +65,50 @@ std::optional<CellOptions<T>> cell_options(CellKind kind, const py::handle& entr
     CellOptions<T> made{};
     for (std::size_t i = 0; i < activations.size(); ++i)
         made.activation[i] = activation<T>(activations[i]);
-    made.gate_clip = T(parts[1].cast<double>());
-    made.cell_clip = T(parts[2].cast<double>());
-    made.coupled = parts[3].cast<bool>();
+    made.gate_clip = T(value<double>(parts[1], "gate_clip"));
+    made.cell_clip = T(value<double>(parts[2], "cell_clip"));
+    made.coupled = value<bool>(parts[3], "coupled");
     return made;
+}
+
+// In the order of Merge.
+constexpr const char* merge_names[merges - 1] = {"concat", "sum", "mul", "ave"};
+
+Merge merge_of(const py::object& name, index D, index layers) {
+    Merge merge = Merge::none;
+    if (!name.is_none()) {
+        const auto given = name.cast<std::string>();
+        const auto* const found =
+            std::find(std::begin(merge_names), std::end(merge_names), given);
+        if (found == std::end(merge_names))
+            throw py::value_error("merge: unknown, '" + given + "'");
+        merge = Merge(found - std::begin(merge_names));
+    }
+    if (merge != Merge::concat && D != 2)
+        throw py::value_error("merge: expected two directions");
+    if (merge == Merge::none && layers > D)
+        throw py::value_error("merge: expected one layer");
+    return merge;
 }
 
 // Weights that fit each other by the shapes that are asked for.
 template <class T>
 PyStack make_stack(CellKind kind, const std::vector<py::tuple>& layers, index D,
-                   bool backward, const py::tuple& options) {
+                   Merge merge, bool reverse, bool backward, const py::tuple& options) {
     const py::tuple& first = layers[0];
     const index H = shape_of(first[1], "w_hh", 2)[1];
     if (H < 1) throw py::value_error("w_hh: expected H >= 1");
     const index rows = elements<T>({cell_traits[int(kind)].gates, H});
-    auto stack = std::make_unique<Stack<T>>(Stack<T>{D});
+    auto stack = std::make_unique<Stack<T>>(Stack<T>{D, merge, reverse});
     stack->weights.reserve(layers.size());
     for (const py::tuple& layer : layers) {
-        const index I = index(stack->size()) < D ? shape_of(first[0], "w_ih", 2)[1]
-                                                 : elements<T>({D, H});
+        const index I =
+            stack->size() < D ? shape_of(first[0], "w_ih", 2)[1] : stack->output_size();
         if (I < 1) throw py::value_error("w_ih: expected I >= 1");
         std::optional<CellOptions<T>> chosen;
         if (options.size() > 0)
             chosen = cell_options<T>(kind, options[std::size_t(stack->size() % D)]);
-        if (layer.size() == 5 && !layer[4].is_none()) {
+        if (layer.size() == 5) {
             if (kind != CellKind::lstm || !chosen)
                 throw py::value_error("w_ch: expected with the options of an LSTM");
             chosen->peephole = data<T>(layer[4], "w_ch", {3, H});
@@ -96,8 +125,9 @@ PyStack make_stack(CellKind kind, const std::vector<py::tuple>& layers, index D,
 }
 
 PyStack make(const std::string& cell, const py::object& layers, index D, bool backward,
-             const py::object& options) {
+             const py::object& merge, bool reverse, const py::object& options) {
     if (D != 1 && D != 2) throw py::value_error("directions: expected 1 or 2");
+    if (reverse && D != 1) throw py::value_error("reverse: expected one direction");
     std::vector<py::tuple> arrays;
     for (const auto& layer : items(layers, "layers")) {
         arrays.push_back(items(layer, "layers"));
@@ -114,7 +144,8 @@ PyStack make(const std::string& cell, const py::object& layers, index D, bool ba
             throw py::value_error("options: expected one for each direction");
     }
     return RNNEXT_BY_DTYPE(arrays[0][0], make_stack, cell_kind(cell), arrays, D,
-                           backward, chosen);
+                           merge_of(merge, D, index(arrays.size())), reverse, backward,
+                           chosen);
 }
 
 }  // namespace
@@ -122,7 +153,8 @@ PyStack make(const std::string& cell, const py::object& layers, index D, bool ba
 void register_stack(py::module_& m) {
     py::class_<PyStack>(m, "Stack", py::is_final())
         .def(py::init(&make), py::arg("cell"), py::arg("layers"), py::arg("directions"),
-             py::arg("backward"), py::arg("options") = py::none());
+             py::arg("backward"), py::arg("merge") = "concat",
+             py::arg("reverse") = false, py::arg("options") = py::none());
 }
 
 }  // namespace rnnext

@@ -12,7 +12,8 @@ namespace {
 struct PyStepper : EitherDtype<Stepper> {};
 
 template <class T> PyStepper make_stepper(const Stack<T>& stack, index N) {
-    if (stack.D != 1) throw py::value_error("weights: expected one direction");
+    if (stack.D != 1 || stack.reverse)
+        throw py::value_error("weights: expected one direction, from the start");
     if (N < 0) throw py::value_error("batch_size: expected 0 or more");
     PyStepper made;
     made.held = std::make_unique<Stepper<T>>(stack, N);

@@ -3,14 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from . import _core
+from ._coverage import ByTime
+from ._dropout import Masks
 from ._validation import Array
 
 S = TypeVar("S")  # the state: h, or (h, c)
-# Whose cache it is: cell, I, H, L, D, bias, dtype, options of the cell.
-Kind: TypeAlias = tuple[str, int, int, int, int, bool, str, str]
+# y, of layers with merge=None a tuple of two; or its gradient.
+Output: TypeAlias = Any
+
+
+class Kind(NamedTuple):
+    """Whose cache it is."""
+
+    cell: str
+    I: int
+    H: int
+    L: int
+    D: int
+    bias: bool
+    merge: str | None
+    reverse: bool
+    dtype: str
+    options: str
+
+    @property
+    def from_end(self) -> tuple[bool, ...]:
+        """Of every direction, whether it runs from the end."""
+        return (False, True) if self.D == 2 else (self.reverse,)
+
+    def __str__(self) -> str:
+        words = [f"{k}={v}" for k, v in self._asdict().items() if k != "options"]
+        return f"({', '.join(words)}{self.options})"
 
 
 def read_only(array: Array) -> Array:
@@ -34,18 +60,23 @@ class Cache:
         Cell states of an LSTM.
     gates : list of ndarray of shape (T, N, G, H)
         Gates after activation, in PyTorch's order.
-    masks : list of ndarray of shape (T, N, D*H), or None
-        The factors that dropout put on the output of every layer but the last.
+    masks : list of ndarray, or dict of str to such lists, or None
+        The factors of dropout, as `forward` takes them for `dropout_masks`: a list
+        where there is dropout only between layers, else the kinds by name.
+
+    Steps that `lengths` or `mask` leave out keep the state before them, and their gates
+    are zero.
     """
 
     def __init__(
         self,
         weights: _core.Stack,
         saved: Sequence[_core.Saved],
-        masks: list[Array] | None,
+        masks: Masks | None,
         gates: int,
         batched: bool,
         kind: Kind,
+        coverage: _core.Coverage | None,
     ) -> None:
         self._weights = weights
         self._saved = saved
@@ -53,29 +84,61 @@ class Cache:
         self._gates = gates
         self._batched = batched
         self._kind = kind
+        self._coverage = coverage
 
     @property
     def h(self) -> list[Array]:
-        return [read_only(h) for _, h, _, _ in self._saved]
+        return self._states([h for _, h, _, _ in self._saved])
 
     @property
     def c(self) -> list[Array] | None:
-        cells = [read_only(c) for _, _, c, _ in self._saved if c is not None]
-        return cells or None
+        cells = [c for _, _, c, _ in self._saved if c is not None]
+        return self._states(cells) if cells else None
 
     @property
     def gates(self) -> list[Array]:
-        if self._gates == 1:  # the only gate of an Elman cell is its output
-            return [read_only(h[1:, :, None, :]) for _, h, _, _ in self._saved]
-        return [read_only(gates[:, :, : self._gates]) for *_, gates in self._saved]
+        G = self._gates
+        if G == 1:  # the only gate of an Elman cell is its output
+            kept = [
+                h[len(h) - len(gates) :, ..., None, :] for _, h, _, gates in self._saved
+            ]
+        else:
+            kept = [gates[..., :G, :] for *_, gates in self._saved]
+        if self._coverage is not None:
+            kept = [view.values(k) for view, k in zip(self._views(), kept, strict=True)]
+        return [read_only(k) for k in kept]
+
+    def _states(self, kept: list[Array]) -> list[Array]:
+        if self._coverage is not None:
+            kept = [view.states(k) for view, k in zip(self._views(), kept, strict=True)]
+        return [read_only(k) for k in kept]
+
+    def _views(self) -> list[ByTime]:
+        """Of every layer and direction."""
+        assert self._coverage is not None
+        views = [
+            ByTime(self._coverage, d, r) for d, r in enumerate(self._kind.from_end)
+        ]
+        return views * (len(self._saved) // len(views))
 
     @property
-    def masks(self) -> list[Array] | None:
-        return None if self._masks is None else [read_only(m) for m in self._masks]
+    def _sizes(self) -> tuple[int, int]:
+        """T and N."""
+        if self._coverage is not None:
+            return self._coverage.steps, self._coverage.batch_size
+        slots, N, _ = self._saved[0][1].shape
+        return slots - 1, N
+
+    @property
+    def masks(self) -> list[Array] | dict[str, list[Array]] | None:
+        if self._masks is None:
+            return None
+        named = {k: [read_only(m) for m in v] for k, v in self._masks.named().items()}
+        return named["between"] if list(named) == ["between"] else named or None
 
     def __repr__(self) -> str:
-        slots, N, _ = self._saved[0][1].shape
-        return f"Cache(T={slots - 1}, N={N}, layers and directions: {len(self._saved)})"
+        T, N = self._sizes
+        return f"Cache(T={T}, N={N}, layers and directions: {len(self._saved)})"
 
 
 class Gradients(Generic[S]):

@@ -3,7 +3,8 @@
 Everything here takes C-contiguous arrays of one dtype (float32 or float64) and
 trusts nothing: shapes are checked again for memory safety (ValueError, TypeError).
 Letters: T steps, N batch, I input size, H hidden size, G gates, L layers,
-D directions (1 or 2). Lists over layers and directions: layer * D + direction.
+D directions (1 or 2), F features of an output. Lists over layers and directions:
+layer * D + direction.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,11 @@ Saved = tuple[Array, Array, Array | None, Array]
 
 # h, or where the cell has a c, a tuple (h, c), of which any part may be None.
 StateInput = Array | tuple[Array | None, Array | None] | None
-# y or, of a cell, None; the state; and what `backward` needs, or None.
+# Factors of dropout, or None: of outputs but the last, L-1 arrays (T,N,F); of inputs at
+# every step, L*D arrays (N,I_l).
+Masks = tuple[Sequence[Array] | None, Sequence[Array] | None] | None
+# y, of directions that stay apart a tuple of two, or of a cell None; the state; and
+# what `backward` needs, or None.
 NetworkResult = tuple[Any, Any, Any]
 # Of one direction: (name, alpha, beta) for every gate and, where the cell has a c, its
 # output, ONNX's names; gate_clip; cell_clip (infinity: none); coupled.
@@ -43,9 +48,12 @@ class Stack:
     cell: "rnn_tanh", "rnn_relu", "lstm", "gru" (reset after the recurrent product)
     or "gru_reset_before". layers: (w_ih, w_hh, b_ih, b_hh) of every layer and
     direction, in PyTorch's gate order: w_ih (G*H, I), from the second layer on
-    (G*H, D*H), w_hh (G*H, H), biases (G*H,) or None. A fifth, w_ch (3, H), are the
+    (G*H, F), w_hh (G*H, H), biases (G*H,) or None. A fifth, w_ch (3, H), are the
     peepholes of an LSTM with options. backward=False leaves out what only `backward`
-    needs. options: of every direction; None where the cell is as its authors wrote it.
+    needs. merge: what becomes of two directions, "concat" (F = D*H),
+    "sum", "mul", "ave" (F = H) or None, which leaves them apart (F = H, one layer).
+    reverse: the only direction runs from the end.
+    options: of every direction; None where the cell is as its authors wrote it.
     """
 
     def __init__(
@@ -54,8 +62,43 @@ class Stack:
         layers: Sequence[Sequence[Array | None]],
         directions: int,
         backward: bool,
+        merge: str | None = "concat",
+        reverse: bool = False,
         options: Sequence[CellOptions | None] | None = None,
     ) -> None: ...
+
+@final
+class Coverage:
+    """Which steps of which sequences a call computes, where that is not all of them.
+
+    A run is a stretch of a sequence that begins from the initial state. lengths (N,),
+    mask (T, N): the step exists, reset (T, N): it begins a run. reverse: of every
+    direction, whether it runs from the end. hold: outputs of steps that do not exist
+    are those of the step before, else zero. With a coverage, saved h and c are
+    (runs + rows, H) and gates (rows, S, H): the initial states of all runs, and then a
+    row for every step that exists.
+    """
+
+    def __init__(
+        self,
+        T: int,
+        N: int,
+        lengths: NDArray[np.intp] | None,
+        mask: NDArray[np.bool_] | None,
+        reset: NDArray[np.bool_] | None,
+        reverse: Sequence[bool],
+        hold: bool,
+    ) -> None: ...
+    @property
+    def steps(self) -> int:
+        """T."""
+    @property
+    def batch_size(self) -> int:
+        """N."""
+    def rows(self, direction: int) -> NDArray[np.intp]:
+        """(T, N): the row of a step, by time; -1 if it does not exist."""
+    def starts(self, direction: int) -> NDArray[np.intp]:
+        """(N,): a row of saved states that holds a sequence's initial one."""
 
 # What users hand over may be anything, with any strides. None comes back, and nothing
 # has happened, where a dtype or a shape is wrong or an array not of NumPy's own type.
@@ -66,23 +109,26 @@ def forward(
     weights: Stack,
     x: object,
     state: object,
-    masks: Sequence[Array] | None,  # factors of outputs, L-1 arrays (T, N, D*H)
+    masks: Masks,
     cell: bool,
     training: bool,  # the input is copied
+    coverage: Coverage | None = None,
 ) -> NetworkResult | None: ...
 def backward(
     weights: Stack,
     saved: Sequence[Saved],
-    dy: object,  # (T', N, D*H)
+    dy: object,  # (T', N, F), or a tuple of two
     dstate: object,
     dc: object,  # (L*D, T', N, H), gradient of every c_t in order of computation
-    masks: Sequence[Array] | None,
+    masks: Masks,
     cell: bool,
     batched: bool,
     need_x: bool,
+    coverage: Coverage | None = None,
 ) -> NetworkGradients | None:
-    """With one direction the saved arrays may be cut to their first T' steps
-    (x[:T'], h[:T'+1], ...): only those are back-propagated.
+    """dc has the rows of the saved gates. With one direction from the start and no
+    coverage the saved arrays may be cut to their first T' steps (x[:T'], h[:T'+1],
+    ...): only those are back-propagated.
     """
 
 @final

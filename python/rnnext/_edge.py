@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import _core
-from ._cache import S
+from ._cache import Output, S
 from ._network import Network
 from ._validation import Array, float_array, kind, of_shape
 
@@ -25,6 +25,11 @@ class Edge(Network[S]):
     def _swapped(self, x: Array) -> Array:
         """Between the user's order and (T, N, features); a view."""
         return x.swapaxes(0, 1) if self.batch_first and x.ndim == 3 else x
+
+    def _swapped_output(self, y: Output) -> Output:
+        if isinstance(y, tuple):
+            return tuple(map(self._swapped, y))
+        return self._swapped(y)
 
     def _checked(self, x: object, state: object) -> tuple[Array, _core.StateInput]:
         array = float_array("x", x, self.dtype)
@@ -51,14 +56,33 @@ class Edge(Network[S]):
         shape = (count, batch, H)
         return self._checked_state(name, state, labels, ("", "N", "H"), shape)
 
-    def _checked_output(self, dy: object, steps: int, batch: int | None) -> Array:
-        letters = ["T", "N", "D*H"]
-        sizes = [steps, batch or 0, self._directions * self.hidden_size]
+    def _checked_output(self, dy: object, steps: int, batch: int | None) -> Output:
+        letters = ["T", "N", self._output_letter]
+        sizes = [steps, batch or 0, self._output_size]
         if batch is None:
             del letters[1], sizes[1]
         elif self.batch_first:
             letters[:2], sizes[:2] = letters[1::-1], sizes[1::-1]
-        return self._swapped(of_shape("dy", dy, self.dtype, letters, tuple(sizes)))
+
+        def checked(name: str, part: object) -> Array:
+            return self._swapped(
+                of_shape(name, part, self.dtype, letters, tuple(sizes))
+            )
+
+        if self.merge is not None:
+            return checked("dy", dy)
+        if not isinstance(dy, (tuple, list)) or len(dy) != 2:
+            raise TypeError(
+                f"dy: expected a tuple (dy_forward, dy_backward), got {kind(dy)}"
+            )
+        return tuple(
+            None if part is None else checked(name, part)
+            for name, part in zip(("dy_forward", "dy_backward"), dy, strict=True)
+        )
+
+    @property
+    def _output_letter(self) -> str:
+        return "D*H" if self.merge == "concat" else "H"
 
     def _checked_cells(self, dc: Any, steps: int, batch: int | None) -> Array:
         """dc as (L*D, T, N, H)."""

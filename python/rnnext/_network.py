@@ -35,6 +35,9 @@ class Network(Parametrised, Generic[S]):
     _has_c: ClassVar[bool] = False
     # Options besides the sizes, in the order of the constructor; what differs is shown.
     _defaults: ClassVar[dict[str, object]] = {"bias": True}
+    # What becomes of two directions, and whether the only one runs from the end.
+    merge: str | None = "concat"
+    reverse: bool = False
 
     def __init__(
         self,
@@ -57,11 +60,15 @@ class Network(Parametrised, Generic[S]):
         self._core_options = options.core if options else None
         names = [*_NAMES, "weight_ch"] if options and options.peephole else [*_NAMES]
         self._names = [[f"{name}{suffix}" for name in names] for suffix in suffixes]
-        H = self.hidden_size
+        H, rows = self.hidden_size, self._gates * self.hidden_size
+        # Features of an output, F, which the next layer takes.
+        self._output_size = H * (directions if self.merge == "concat" else 1)
+        self._input_sizes = [
+            self.input_size if i < directions else self._output_size
+            for i in range(len(self._names))
+        ]
         shapes: dict[str, tuple[int, ...]] = {}
-        for i, labels in enumerate(self._names):
-            columns = self.input_size if i < directions else directions * H
-            rows = self._gates * H
+        for columns, labels in zip(self._input_sizes, self._names, strict=True):
             every = ((rows, columns), (rows, H), (rows,), (rows,), (3, H))
             shapes |= {
                 label: shape
@@ -74,7 +81,13 @@ class Network(Parametrised, Generic[S]):
         get = self._arrays.get
         layers = [[get(name) for name in names] for names in self._names]
         return _core.Stack(
-            self._cell, layers, self._directions, backward, self._core_options
+            self._cell,
+            layers,
+            self._directions,
+            backward,
+            self.merge,
+            self.reverse,
+            self._core_options,
         )
 
     def _named(self, gradients: Sequence[Array]) -> dict[str, Array]:

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, TypeAlias
 
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike, DTypeLike
 
-from . import _core
-from ._cache import Cache, Gradients, Kind, S
+from . import _core, _dropout
+from ._cache import Cache, Gradients, Kind, Output, S
+from ._coverage import covered, kept_gradients
 from ._edge import Edge
 from ._options import CellOptions
 from ._stream import Stream
 from ._validation import (
     Array,
     boolean,
+    choice,
     generator,
     positive_integer,
     probability,
 )
+
+_MERGES = ("concat", "sum", "mul", "ave", None)
+# A list of arrays, or lists of several kinds by name, or None.
+DropoutMasks: TypeAlias = Sequence[Array] | Mapping[str, Sequence[Array] | None] | None
 
 
 class Recurrent(Edge[S]):
@@ -31,6 +37,9 @@ class Recurrent(Edge[S]):
         "batch_first": False,
         "dropout": 0.0,
         "bidirectional": False,
+        "merge": "concat",
+        "reverse": False,
+        "input_dropout": 0.0,
         "activations": None,
         "gate_clip": None,
     }
@@ -47,6 +56,10 @@ class Recurrent(Edge[S]):
         bidirectional: bool,
         dtype: DTypeLike,
         rng: object,
+        *,
+        merge: str | None,
+        reverse: bool,
+        input_dropout: float,
         options: Mapping[str, Any],
     ) -> None:
         """options: of the cell, as `CellOptions` takes them."""
@@ -54,6 +67,10 @@ class Recurrent(Edge[S]):
         self.batch_first = boolean("batch_first", batch_first)
         self.dropout = probability("dropout", dropout)
         self.bidirectional = boolean("bidirectional", bidirectional)
+        self.merge = choice("merge", merge, _MERGES)
+        self.reverse = boolean("reverse", reverse)
+        self._check_directions()
+        self.input_dropout = probability("input_dropout", input_dropout)
         self._rng = generator("rng", rng)
         if self.dropout > 0 and self.num_layers == 1:
             warnings.warn(
@@ -77,18 +94,45 @@ class Recurrent(Edge[S]):
             self._rng,
             self._options,
         )
-        self._kind: Kind = (
+        self._kind = Kind(
             self._cell,
             self.input_size,
             self.hidden_size,
             self.num_layers,
             self._directions,
             self.bias,
+            self.merge,
+            self.reverse,
             str(self.dtype),
             str(self._options),
         )
 
-    def __call__(self, x: Array, state: S | None = None) -> tuple[Array, S]:
+    def _check_directions(self) -> None:
+        if self.bidirectional and self.reverse:
+            raise ValueError(
+                "reverse: expected False, as bidirectional=True has both, got True"
+            )
+        if not self.bidirectional and self.merge != "concat":
+            raise ValueError(
+                "merge: expected 'concat', as there is nothing to merge without "
+                f"bidirectional=True, got {self.merge!r}"
+            )
+        if self.merge is None and self.num_layers > 1:
+            raise ValueError(
+                "merge: expected None only with num_layers=1, as the next layer takes "
+                f"one input, got num_layers={self.num_layers}"
+            )
+
+    def __call__(
+        self,
+        x: Array,
+        state: S | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+        pad: str = "zeros",
+        reset: ArrayLike | None = None,
+    ) -> tuple[Output, S]:
         """Inference: keeps nothing, never drops out.
 
         Parameters
@@ -97,11 +141,25 @@ class Recurrent(Edge[S]):
             Input of the layer's dtype, any strides.
         state : ndarray of shape (L*D, N, H), or for LSTM a tuple of two, optional
             Initial state; (L*D, H) unbatched. Default zeros.
+        lengths : integers of shape (N,), optional
+            Steps of every sequence, in any order, zero allowed. A sequence ends there:
+            its final state is that of its own end (of length zero, the initial one),
+            and there the reverse direction begins. Time and memory go with their sum.
+        mask : booleans of shape (T, N), in the layout of `x`, optional
+            False: the step does not exist, in either direction. May have holes.
+        pad : {"zeros", "hold"}, default "zeros"
+            Outputs of steps that do not exist: zero, as PyTorch's and ONNX's, or as
+            Keras's those of the step before in order of computation (before the first
+            step, zero).
+        reset : booleans of shape (T, N), in the layout of `x`, optional
+            True: the step starts from the initial state, in both directions.
 
         Returns
         -------
         y : ndarray of shape (T, N, D*H), in the layout of `x`
-            Output of the last layer, forward direction first.
+            Output of the last layer, forward direction first. Of shape (T, N, H) with
+            ``merge="sum"``, ``"mul"`` and ``"ave"``; with ``merge=None`` a tuple
+            ``(y_forward, y_backward)`` of two of that shape.
         state : like `state`
             The final state.
 
@@ -119,29 +177,75 @@ class Recurrent(Edge[S]):
         >>> y, h_n = rnnext.GRU(3, 4, rng=0)(x, np.ones((1, 2, 4), np.float32))
         >>> y.shape, bool((y[-1] == h_n[0]).all())
         ((7, 2, 4), True)
+
+        Sequences of their own lengths:
+
+        >>> y, h_n = rnnext.GRU(3, 4, rng=0)(x, lengths=[7, 5])
+        >>> bool((y[4, 1] == h_n[0, 1]).all()), bool((y[5:, 1] == 0).all())
+        (True, True)
         """
         weights = self._weights(False)
         found = None
-        if not self.batch_first:
+        whole = lengths is None and mask is None and reset is None and pad == "zeros"
+        if whole and not self.batch_first:
             found = _core.forward(weights, x, state, None, False, False)
         if found is None:  # other arrays than NumPy's own, another order, or errors
             checked, state_0 = self._checked(x, state)
-            found = _core.forward(weights, checked, state_0, None, False, False)
+            coverage = self._covered(checked, lengths, mask, pad, reset)
+            found = _core.forward(
+                weights, checked, state_0, None, False, False, coverage
+            )
             assert found is not None
         y, final_state, _ = found
-        return self._swapped(y) if self.batch_first else y, final_state
+        return self._swapped_output(y) if self.batch_first else y, final_state
+
+    def _covered(
+        self, x: Array, lengths: object, mask: object, pad: object, reset: object
+    ) -> _core.Coverage | None:
+        batch = x.shape[1] if x.ndim == 3 else None
+        return covered(
+            len(x),
+            batch,
+            self.batch_first,
+            lengths,
+            mask,
+            pad,
+            reset,
+            self._kind.from_end,
+        )
 
     def forward(
-        self, x: Array, state: S | None = None, *, rng: object = None
-    ) -> tuple[Array, S, Cache]:
+        self,
+        x: Array,
+        state: S | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+        pad: str = "zeros",
+        reset: ArrayLike | None = None,
+        rng: object = None,
+        dropout_masks: DropoutMasks = None,
+    ) -> tuple[Output, S, Cache]:
         """Training: the numbers of a call (dropout aside), and what backward needs.
 
         Parameters
         ----------
-        x, state
+        x, state, lengths, mask, pad, reset
             As in a call.
         rng : None, int or numpy.random.Generator, optional
             What dropout draws from; by default the layer's own generator.
+        dropout_masks : list of ndarray, or mapping of str to such lists, optional
+            Factors in place of drawn ones, whatever the layer's probabilities; of the
+            layer's dtype, always with T first, and with N = 1 unbatched. Of the kinds
+
+            - ``"between"``: ``L - 1`` arrays (T, N, D*H), for the merged outputs of all
+              layers but the last; (T, N, H) where `merge` gives as much;
+            - ``"input"``: ``L * D`` arrays (N, I), for the inputs of every layer and
+              direction (``layer * D + direction``) at every step; from the second layer
+              on I is what the layer below gives;
+
+            those that are left out or None drop nothing. A list alone is
+            ``{"between": list}``. ``cache.masks`` repeats the call of that cache.
 
         Returns
         -------
@@ -155,45 +259,60 @@ class Recurrent(Edge[S]):
         Raises
         ------
         TypeError, ValueError
-            As a call.
+            As a call; and if masks are of the wrong kind, number, dtype or shape.
 
         Examples
         --------
         >>> import numpy as np, rnnext
-        >>> lstm = rnnext.LSTM(3, 4, rng=0)
-        >>> y, state, cache = lstm.forward(np.zeros((7, 2, 3), np.float32))
+        >>> lstm = rnnext.LSTM(3, 4, input_dropout=0.5, rng=0)
+        >>> x = np.ones((7, 2, 3), np.float32)
+        >>> y, state, cache = lstm.forward(x)
         >>> cache.h[0].shape, cache.gates[0].shape
         ((8, 2, 4), (7, 2, 4, 4))
+        >>> again, *_ = lstm.forward(x, dropout_masks=cache.masks)
+        >>> bool((again == y).all())
+        True
         """
         weights = self._weights(True)
-        found = masks = None
-        if rng is None and not (self.dropout or self.batch_first):
+        found = masks = coverage = None
+        whole = lengths is None and mask is None and reset is None and pad == "zeros"
+        drops = rng is not None or dropout_masks is not None or any(self._rates)
+        if whole and not (drops or self.batch_first):
             found = _core.forward(weights, x, state, None, False, True)
         if found is None:
             checked, state_0 = self._checked(x, state)
-            masks = self._draw_masks(checked, rng)
-            found = _core.forward(weights, checked, state_0, masks, False, True)
+            coverage = self._covered(checked, lengths, mask, pad, reset)
+            if drops:
+                masks = self._masks(checked, rng, dropout_masks)
+            found = _core.forward(
+                weights, checked, state_0, masks, False, True, coverage
+            )
             assert found is not None
         y, final_state, saved = found
-        cache = Cache(weights, saved, masks, self._gates, y.ndim == 3, self._kind)
-        return self._swapped(y) if self.batch_first else y, final_state, cache
+        cache = Cache(
+            weights, saved, masks, self._gates, x.ndim == 3, self._kind, coverage
+        )
+        return self._swapped_output(y) if self.batch_first else y, final_state, cache
 
-    def _draw_masks(self, x: Array, rng: object) -> list[Array] | None:
+    @property
+    def _rates(self) -> tuple[float, ...]:
+        """The probabilities of the kinds of dropout."""
+        return self.dropout, self.input_dropout
+
+    def _masks(self, x: Array, rng: object, masks: object) -> _dropout.Masks | None:
         source = self._rng if rng is None else generator("rng", rng)
-        if self.dropout == 0 or self.num_layers == 1:
-            return None
-        batch = x.shape[1] if x.ndim == 3 else 1
-        shape = (x.shape[0], batch, self._directions * self.hidden_size)
-        scale = 0.0 if self.dropout == 1 else 1 / (1 - self.dropout)
-        return [
-            ((source.random(shape) >= self.dropout) * scale).astype(self.dtype)
-            for _ in range(self.num_layers - 1)
-        ]
+        T, N = x.shape[0], x.shape[1] if x.ndim == 3 else 1
+        output = ("T", "N", self._output_letter), (T, N, self._output_size)
+        inputs = [(("N", "I"), (N, I)) for I in self._input_sizes]
+        shapes = _dropout.Shapes([output] * (self.num_layers - 1), inputs)
+        if masks is not None:
+            return _dropout.given(masks, shapes, self.dtype)
+        return _dropout.draw(shapes, self._rates, self.dtype, source)
 
     def backward(
         self,
         cache: Cache,
-        dy: Array | None = None,
+        dy: Output = None,
         dstate: S | None = None,
         *,
         dc: Any = None,
@@ -206,7 +325,8 @@ class Recurrent(Edge[S]):
         cache : Cache
             From `forward`. Left intact.
         dy : ndarray of the shape of y, optional
-            Gradient of the loss with respect to the output. Default zero.
+            Gradient of the loss with respect to the output. Default zero. With
+            ``merge=None`` a tuple of two, either part may be None.
         dstate : like the state, optional
             With respect to the final state; for LSTM a tuple, either part may be None.
         dc : ndarray of shape (T, N, H), or (L*D, T, N, H), optional
@@ -243,16 +363,23 @@ class Recurrent(Edge[S]):
         if dc is None and not self.batch_first:
             found = self._gradients(cache, dy, dstate, None, need_x)
         if found is None:
-            slots, N, _ = cache._saved[0][1].shape
-            steps, batch = slots - 1, N if cache._batched else None
+            steps, N = cache._sizes
+            batch = N if cache._batched else None
             if dy is not None:
                 dy = self._checked_output(dy, steps, batch)
             labels = ("dh_n", "dc_n")
             dstate_n = self._checked_layers("dstate", dstate, labels, batch)
+            dc_0 = None
             if dc is not None:
                 dc = self._checked_cells(dc, steps, batch)
+                if cache._coverage is not None:
+                    dc, dc_0 = kept_gradients(
+                        cache._coverage, dc, cache._saved, self._kind.from_end
+                    )
             found = self._gradients(cache, dy, dstate_n, dc, need_x)
             assert found is not None
+            if dc_0 is not None:
+                found[1][1].reshape(dc_0.shape)[...] += dc_0
         dx, dstate_0, gradients = found
         if dx is not None and self.batch_first:
             dx = self._swapped(dx)
@@ -271,6 +398,7 @@ class Recurrent(Edge[S]):
             False,
             cache._batched,
             need_x,
+            cache._coverage,
         )
 
     def _check_cache(self, cache: Cache) -> None:
@@ -280,8 +408,8 @@ class Recurrent(Edge[S]):
             )
         if cache._kind != self._kind:
             raise ValueError(
-                f"cache: expected one of a layer of {_describe_kind(self._kind)}, got "
-                f"one of {_describe_kind(cache._kind)}"
+                f"cache: expected one of a layer of {self._kind}, got one of "
+                f"{cache._kind}"
             )
 
     def stream(self, batch_size: int = 1, state: S | None = None) -> Stream[S]:
@@ -301,7 +429,7 @@ class Recurrent(Edge[S]):
         Raises
         ------
         ValueError
-            If the layer is bidirectional, or a shape or size is wrong.
+            If the layer is bidirectional or reversed, or a shape or size is wrong.
 
         Examples
         --------
@@ -315,12 +443,9 @@ class Recurrent(Edge[S]):
                 "stream: a bidirectional layer needs the whole sequence; "
                 "bidirectional=False has a stream"
             )
+        if self.reverse:
+            raise ValueError(
+                "stream: a layer with reverse=True begins with the last step; "
+                "reverse=False has a stream"
+            )
         return Stream(self, positive_integer("batch_size", batch_size), state)
-
-
-def _describe_kind(kind: Kind) -> str:
-    cell, inputs, hidden, layers, directions, bias, dtype, options = kind
-    return (
-        f"(cell={cell}, I={inputs}, H={hidden}, L={layers}, D={directions}, "
-        f"bias={bias}, {dtype}{options})"
-    )

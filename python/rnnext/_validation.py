@@ -114,6 +114,19 @@ def boolean(name: str, value: object) -> bool:
     return bool(value)
 
 
+def choice(name: str, value: object, choices: Sequence[str | None]) -> Any:
+    """`value` if it is one of the strings, or None where that is one, too."""
+    if not isinstance(value, str) and not (value is None and None in choices):
+        expected = "a string or None" if None in choices else "a string"
+        raise TypeError(f"{name}: expected {expected}, got {type(value).__name__}")
+    if value not in choices:
+        *words, last = map(repr, choices)
+        raise ValueError(
+            f"{name}: expected {', '.join(words)} or {last}, got {value!r}"
+        )
+    return value
+
+
 def real(name: str, value: object) -> float:
     number = (int, float, np.integer, np.floating)
     if isinstance(value, bool) or not isinstance(value, number):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ._recurrent import Recurrent
-from ._validation import Array, boolean, integer, real
+from ._validation import Array, boolean, choice, integer, real
 
 Activations: TypeAlias = Sequence[Any]  # names or tuples, or two sequences of them
 
@@ -37,14 +37,24 @@ class RNN(Recurrent[Array]):
         Probability that an output of a layer but the last is dropped in training.
     bidirectional : bool, default False
         Whether a second direction (D = 2) runs from the end.
+    merge : {"concat", "sum", "mul", "ave"} or None, keyword, default "concat"
+        What becomes of the outputs of two directions: both, or their sum, product or
+        mean, which the next layer takes as well; None leaves them a tuple of two, in a
+        single layer. Keras's `merge_mode`.
+    reverse : bool, keyword, default False
+        Whether the only direction runs from the end; `y` keeps the order of `x`, as
+        with ONNX's ``direction="reverse"`` (Keras's `go_backwards` turns it round).
+    input_dropout : float, keyword, default 0
+        Probability that in training a feature of the input of a layer and direction is
+        dropped, in one sequence at all its steps [2]_. Keras's `dropout`.
     activations : list, keyword, optional
         Another f, in a list of one: a name or ``(name, alpha, beta)``; for two
-        directions there may be two lists. The names are ONNX's [2]_, in any case: Relu,
+        directions there may be two lists. The names are ONNX's [3]_, in any case: Relu,
         Tanh, Sigmoid, Affine, LeakyRelu, ThresholdedRelu, ScaledTanh, HardSigmoid, Elu,
         Softsign, Softplus, with its default alpha and beta; Affine and ScaledTanh have
         none.
     gate_clip : float, keyword, optional
-        Bounds what goes into these activations to ±gate_clip: ``clip`` of ONNX [2]_.
+        Bounds what goes into these activations to ±gate_clip: ``clip`` of ONNX [3]_.
     dtype : {float32, float64}, keyword, default float32
         Of parameters, inputs and outputs.
     rng : None, int or numpy.random.Generator, keyword, optional
@@ -58,7 +68,9 @@ class RNN(Recurrent[Array]):
     References
     ----------
     .. [1] Elman, "Finding structure in time", Cognitive Science 14(2), 1990.
-    .. [2] The operators RNN, GRU and LSTM of ONNX, https://onnx.ai/onnx/operators.
+    .. [2] Gal & Ghahramani, "A theoretically grounded application of dropout in
+       recurrent neural networks", NeurIPS 2016.
+    .. [3] The operators RNN, GRU and LSTM of ONNX, https://onnx.ai/onnx/operators.
 
     Examples
     --------
@@ -67,6 +79,8 @@ class RNN(Recurrent[Array]):
     >>> y, h_n = rnn(np.zeros((5, 2, 3), np.float32))
     >>> y.shape, h_n.shape
     ((5, 2, 4), (2, 2, 4))
+    >>> rnnext.RNN(3, 4, activations=[("LeakyRelu", 0.1)], rng=0)(y[..., :3])[0].shape
+    (5, 2, 4)
     """
 
     _gates = 1
@@ -83,6 +97,9 @@ class RNN(Recurrent[Array]):
         dropout: float = 0.0,
         bidirectional: bool = False,
         *,
+        merge: str | None = "concat",
+        reverse: bool = False,
+        input_dropout: float = 0.0,
         activations: Activations | None = None,
         gate_clip: float | None = None,
         dtype: DTypeLike = np.float32,
@@ -102,7 +119,10 @@ class RNN(Recurrent[Array]):
             bidirectional,
             dtype,
             rng,
-            {"activations": activations, "gate_clip": gate_clip},
+            merge=merge,
+            reverse=reverse,
+            input_dropout=input_dropout,
+            options={"activations": activations, "gate_clip": gate_clip},
         )
 
 
@@ -131,19 +151,29 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         Whether a second direction (D = 2) runs from the end.
     proj_size : int, default 0
         PyTorch's projection; only 0 so far.
+    merge : {"concat", "sum", "mul", "ave"} or None, keyword, default "concat"
+        What becomes of the outputs of two directions: both, or their sum, product or
+        mean, which the next layer takes as well; None leaves them a tuple of two, in a
+        single layer. Keras's `merge_mode`.
+    reverse : bool, keyword, default False
+        Whether the only direction runs from the end; `y` keeps the order of `x`, as
+        with ONNX's ``direction="reverse"`` (Keras's `go_backwards` turns it round).
+    input_dropout : float, keyword, default 0
+        Probability that in training a feature of the input of a layer and direction is
+        dropped, in one sequence at all its steps [3]_. Keras's `dropout`.
     activations : list, keyword, optional
         What stands in place of sigmoid and tanh, in a list of five: for i, f, g, o, and
         for c_t on its way to h_t. Each is a name or ``(name, alpha, beta)``; for two
-        directions there may be two lists. The names are ONNX's [3]_, in any case: Relu,
+        directions there may be two lists. The names are ONNX's [4]_, in any case: Relu,
         Tanh, Sigmoid, Affine, LeakyRelu, ThresholdedRelu, ScaledTanh, HardSigmoid, Elu,
         Softsign, Softplus, with its default alpha and beta; Affine and ScaledTanh have
         none.
     gate_clip : float, keyword, optional
         Bounds what goes into the activations of i, f, g, o to ±gate_clip: ``clip`` of
-        ONNX [3]_. As in ONNX Runtime it comes after the peephole term, and c_t is not
+        ONNX [4]_. As in ONNX Runtime it comes after the peephole term, and c_t is not
         bounded on its way to h_t.
     peephole : bool, keyword, default False
-        Whether gates see the cell state [4]_: a parameter ``weight_ch_l0`` (3, H), rows
+        Whether gates see the cell state [5]_: a parameter ``weight_ch_l0`` (3, H), rows
         p_i, p_f, p_o. What goes into the activations of i and f has p_i c_{t-1} and
         p_f c_{t-1} added, that of o has p_o c_t, as in ONNX and oneDNN.
     coupled : bool, keyword, default False
@@ -171,8 +201,10 @@ class LSTM(Recurrent[tuple[Array, Array]]):
        1997.
     .. [2] Gers, Schmidhuber & Cummins, "Learning to forget", Neural Computation 12(10),
        2000.
-    .. [3] The operators RNN, GRU and LSTM of ONNX, https://onnx.ai/onnx/operators.
-    .. [4] Gers & Schmidhuber, "Recurrent nets that time and count", IJCNN 2000.
+    .. [3] Gal & Ghahramani, "A theoretically grounded application of dropout in
+       recurrent neural networks", NeurIPS 2016.
+    .. [4] The operators RNN, GRU and LSTM of ONNX, https://onnx.ai/onnx/operators.
+    .. [5] Gers & Schmidhuber, "Recurrent nets that time and count", IJCNN 2000.
 
     Examples
     --------
@@ -183,6 +215,13 @@ class LSTM(Recurrent[tuple[Array, Array]]):
     >>> grads = lstm.backward(cache, np.ones_like(y))
     >>> grads.x.shape, grads.parameters["weight_ih_l0"].shape
     ((5, 2, 3), (16, 3))
+
+    With peepholes, and ONNX's HardSigmoid for the gates:
+
+    >>> hard = ["HardSigmoid", "HardSigmoid", "Tanh", "HardSigmoid", "Tanh"]
+    >>> lstm = rnnext.LSTM(3, 4, peephole=True, activations=hard, rng=0)
+    >>> list(lstm.parameters)[-1], lstm(x)[0].shape
+    ('weight_ch_l0', (5, 2, 4))
     """
 
     _gates = 4
@@ -205,6 +244,9 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         bidirectional: bool = False,
         proj_size: int = 0,
         *,
+        merge: str | None = "concat",
+        reverse: bool = False,
+        input_dropout: float = 0.0,
         activations: Activations | None = None,
         gate_clip: float | None = None,
         peephole: bool = False,
@@ -235,7 +277,10 @@ class LSTM(Recurrent[tuple[Array, Array]]):
             bidirectional,
             dtype,
             rng,
-            {
+            merge=merge,
+            reverse=reverse,
+            input_dropout=input_dropout,
+            options={
                 "activations": activations,
                 "gate_clip": gate_clip,
                 "peephole": self.peephole,
@@ -245,10 +290,11 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         )
         self.cell_clip = self._options.cell_clip
         if self.forget_bias:
-            with self.writable() as parameters:
-                for name, array in parameters.items():
-                    if name.startswith("bias_ih"):
-                        array[self.hidden_size : 2 * self.hidden_size] += forget_bias
+            rows = slice(self.hidden_size, 2 * self.hidden_size)
+            biases = {k: v for k, v in self.state_dict().items() if "bias_ih" in k}
+            for bias in biases.values():
+                bias[rows] += self.forget_bias
+            self.assign(**biases)
 
 
 class GRU(Recurrent[Array]):
@@ -278,14 +324,24 @@ class GRU(Recurrent[Array]):
         Whether a second direction (D = 2) runs from the end.
     reset_after : bool, keyword, default True
         Whether r multiplies the recurrent product or the state that goes into it.
+    merge : {"concat", "sum", "mul", "ave"} or None, keyword, default "concat"
+        What becomes of the outputs of two directions: both, or their sum, product or
+        mean, which the next layer takes as well; None leaves them a tuple of two, in a
+        single layer. Keras's `merge_mode`.
+    reverse : bool, keyword, default False
+        Whether the only direction runs from the end; `y` keeps the order of `x`, as
+        with ONNX's ``direction="reverse"`` (Keras's `go_backwards` turns it round).
+    input_dropout : float, keyword, default 0
+        Probability that in training a feature of the input of a layer and direction is
+        dropped, in one sequence at all its steps [2]_. Keras's `dropout`.
     activations : list, keyword, optional
         What stands in place of sigmoid and tanh, in a list of three: for r, z, n. Each
         is a name or ``(name, alpha, beta)``; for two directions there may be two lists.
-        The names are ONNX's [2]_, in any case: Relu, Tanh, Sigmoid, Affine, LeakyRelu,
+        The names are ONNX's [3]_, in any case: Relu, Tanh, Sigmoid, Affine, LeakyRelu,
         ThresholdedRelu, ScaledTanh, HardSigmoid, Elu, Softsign, Softplus, with its
         default alpha and beta; Affine and ScaledTanh have none.
     gate_clip : float, keyword, optional
-        Bounds what goes into these activations to ±gate_clip: ``clip`` of ONNX [2]_.
+        Bounds what goes into these activations to ±gate_clip: ``clip`` of ONNX [3]_.
     dtype : {float32, float64}, keyword, default float32
         Of parameters, inputs and outputs.
     rng : None, int or numpy.random.Generator, keyword, optional
@@ -300,7 +356,9 @@ class GRU(Recurrent[Array]):
     ----------
     .. [1] Cho et al., "Learning phrase representations using RNN encoder-decoder for
        statistical machine translation", EMNLP 2014.
-    .. [2] The operators RNN, GRU and LSTM of ONNX, https://onnx.ai/onnx/operators.
+    .. [2] Gal & Ghahramani, "A theoretically grounded application of dropout in
+       recurrent neural networks", NeurIPS 2016.
+    .. [3] The operators RNN, GRU and LSTM of ONNX, https://onnx.ai/onnx/operators.
 
     Examples
     --------
@@ -309,6 +367,8 @@ class GRU(Recurrent[Array]):
     >>> y, h_n = gru(np.zeros((5, 2, 3), np.float32))
     >>> y.shape, h_n.shape
     ((5, 2, 8), (2, 2, 4))
+    >>> rnnext.GRU(3, 4, activations=["Sigmoid", "Sigmoid", "Softsign"], gate_clip=3)
+    GRU(3, 4, activations=['Sigmoid', 'Sigmoid', 'Softsign'], gate_clip=3.0)
     """
 
     _gates = 3
@@ -325,6 +385,9 @@ class GRU(Recurrent[Array]):
         bidirectional: bool = False,
         *,
         reset_after: bool = True,
+        merge: str | None = "concat",
+        reverse: bool = False,
+        input_dropout: float = 0.0,
         activations: Activations | None = None,
         gate_clip: float | None = None,
         dtype: DTypeLike = np.float32,
@@ -342,13 +405,13 @@ class GRU(Recurrent[Array]):
             bidirectional,
             dtype,
             rng,
-            {"activations": activations, "gate_clip": gate_clip},
+            merge=merge,
+            reverse=reverse,
+            input_dropout=input_dropout,
+            options={"activations": activations, "gate_clip": gate_clip},
         )
 
 
 def checked_nonlinearity(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"nonlinearity: expected a string, got {type(value).__name__}")
-    if value not in ("tanh", "relu"):
-        raise ValueError(f"nonlinearity: expected 'tanh' or 'relu', got {value!r}")
-    return value
+    checked: str = choice("nonlinearity", value, ("tanh", "relu"))
+    return checked
