@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from . import _core
-from ._validation import kind, real
+from ._validation import finite, kind
 
 # ONNX's activations: the parameters that each takes (alpha, then beta) with ONNX's
 # defaults; None where there is no useful one.
@@ -155,7 +155,7 @@ def _activation(entry: object) -> Activation:
                 raise ValueError(f"{label}: it takes none, got {given!r}")
             numbers.append(0.0)
             continue
-        number = defaults[i] if given is None else real(label, given)
+        number = defaults[i] if given is None else finite(label, given)
         if number is None:
             raise ValueError(f"{label}: expected a number, ONNX has no default for it")
         numbers.append(number)
@@ -165,7 +165,7 @@ def _activation(entry: object) -> Activation:
 def _bound(name: str, value: object) -> float | None:
     if value is None:
         return None
-    bound = real(name, value)
+    bound = finite(name, value)
     if bound <= 0:
         raise ValueError(f"{name}: expected a number above 0, got {value}")
     return bound

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ._recurrent import Recurrent
-from ._validation import Array, boolean, choice, integer, real
+from ._validation import Array, boolean, choice, finite, integer
 
 Activations: TypeAlias = Sequence[Any]  # names or tuples, or two sequences of them
 
@@ -263,7 +263,7 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         self.proj_size = 0
         self.peephole = boolean("peephole", peephole)
         self.coupled = boolean("coupled", coupled)
-        self.forget_bias = real("forget_bias", forget_bias)
+        self.forget_bias = finite("forget_bias", forget_bias)
         if self.forget_bias and (self.coupled or not boolean("bias", bias)):
             raise ValueError("forget_bias: expected 0 with coupled or bias=False")
         super().__init__(
@@ -292,8 +292,8 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         if self.forget_bias:
             rows = slice(self.hidden_size, 2 * self.hidden_size)
             biases = {k: v for k, v in self.state_dict().items() if "bias_ih" in k}
-            for bias in biases.values():
-                bias[rows] += self.forget_bias
+            for b_ih in biases.values():
+                b_ih[rows] += self.forget_bias
             self.assign(**biases)
 
 
