@@ -25,6 +25,18 @@ void multiply_steps(const T* x, const T* factors, index T_, index n, T* to) {
         for (index i = 0; i < n; ++i) to[t * n + i] = x[t * n + i] * factors[i];
 }
 
+// The input of a layer after dropout: x [T_, N, I] times factors [N, I], or of token
+// ids the rows that they stand for. Of steps that do not exist they may be anything.
+template <class T>
+void drop_input(const T* x, const index* tokens, const T* factors, index T_, index N,
+                index I, T* to) {
+    if (!tokens) return multiply_steps(x, factors, T_, N * I, to);
+    std::fill_n(to, T_ * N * I, T(0));
+    for (index i = 0; i < T_ * N; ++i)
+        if (tokens[i] >= 0 && tokens[i] < I)
+            to[i * I + tokens[i]] = factors[i % N * I + tokens[i]];
+}
+
 // The outputs of two directions to one, in place of the first.
 template <class T> void merge(Merge how, T* y, const T* other, index n) {
     if (how == Merge::mul) return multiply(y, other, n);
@@ -111,10 +123,12 @@ template <class T> void forward(const NetworkForward<T>& call, Interrupt interru
             LayerForward<T> layer{stack[i], call.T_, N, stack.from_end(d)};
             cover(layer, call.coverage, d);
             layer.x = x;
+            if (l == 0) layer.tokens = call.tokens;
             if (dropped) {
-                multiply_steps(x, call.masks.input[std::size_t(i)], call.T_,
-                               N * stack[i].input_size, dropped);
+                drop_input(x, layer.tokens, call.masks.input[std::size_t(i)], call.T_,
+                           N, stack[i].input_size, dropped);
                 layer.x = dropped;
+                layer.tokens = nullptr;
             }
             if (!call.masks.recurrent.empty())
                 layer.factors = call.masks.recurrent[std::size_t(i)];
@@ -162,6 +176,7 @@ template <class T> void backward(const NetworkBackward<T>& call, Interrupt inter
             LayerBackward<T> layer{stack[i], call.T_, N, stack.from_end(d)};
             cover(layer, call.coverage, d);
             layer.x = call.inputs[std::size_t(l)];
+            if (l == 0) layer.tokens = call.tokens;
             layer.cache = call.caches[std::size_t(i)];
             layer.dy = stack.merge == Merge::concat ? at(dy, d * H)
                        : !stack.is_merged()         ? call.dy[d]
@@ -184,8 +199,10 @@ template <class T> void backward(const NetworkBackward<T>& call, Interrupt inter
             const T* const factors =
                 dropped ? call.masks.input[std::size_t(i)] : nullptr;
             if (factors) {
-                multiply_steps(layer.x, factors, call.T_, input, dropped);
+                drop_input(layer.x, layer.tokens, factors, call.T_, N,
+                           stack[i].input_size, dropped);
                 layer.x = dropped;
+                layer.tokens = nullptr;
                 if (dx) layer.dx = d_dropped;
                 layer.add_dx = false;
             }
@@ -224,10 +241,12 @@ template <class T> bool Stepper<T>::fits(const Stack<T>& stack) const {
 }
 
 template <class T>
-void Stepper<T>::step(const Stack<T>& stack, const T* x, T* out, Interrupt interrupt) {
+void Stepper<T>::step(const Stack<T>& stack, const T* x, const index* tokens, T* out,
+                      Interrupt interrupt) {
     for (index l = 0; l < L; ++l) {
         LayerForward<T> layer{stack[l], 1, N, false};
         layer.x = x;
+        if (l == 0) layer.tokens = tokens;
         layer.h_0 = layer.h_n = h_.get() + l * N * H;
         layer.c_0 = layer.c_n = at(c_.get(), l * N * H);
         layer.y = l == L - 1 ? out : between_[l & 1].get();

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from . import _core, _dropout
 from ._cache import Cache, Gradients, Kind, Output, S
 from ._coverage import covered, kept_gradients
-from ._edge import Edge
+from ._edge import Edge, batch_of
 from ._stream import Stream
 from ._validation import (
     Array,
@@ -124,7 +124,9 @@ class Recurrent(Edge[S]):
         Parameters
         ----------
         x : ndarray of shape (T, N, I), (N, T, I) with `batch_first`, or (T, I)
-            Input of the layer's dtype, any strides.
+            Input of the layer's dtype, any strides. Or token ids, integers from 0 to
+            I-1 of shape (T, N), (N, T) or (T,): the same bits as vectors that are 1 in
+            that place and 0 elsewhere.
         state : ndarray of shape (L*D, N, H), or for LSTM a tuple of two, optional
             Initial state; (L*D, H) unbatched. Default zeros.
         lengths : integers of shape (N,), optional
@@ -154,7 +156,7 @@ class Recurrent(Edge[S]):
         TypeError
             If an array is not of the layer's dtype, or the state is of the wrong kind.
         ValueError
-            If a shape is wrong.
+            If a shape is wrong, or a token id.
 
         Examples
         --------
@@ -188,10 +190,9 @@ class Recurrent(Edge[S]):
     def _covered(
         self, x: Array, lengths: object, mask: object, pad: object, reset: object
     ) -> _core.Coverage | None:
-        batch = x.shape[1] if x.ndim == 3 else None
         return covered(
             len(x),
-            batch,
+            batch_of(x),
             self.batch_first,
             lengths,
             mask,
@@ -277,7 +278,13 @@ class Recurrent(Edge[S]):
             assert found is not None
         y, final_state, saved = found
         cache = Cache(
-            weights, saved, masks, self._gates, x.ndim == 3, self._kind, coverage
+            weights,
+            saved,
+            masks,
+            self._gates,
+            batch_of(x) is not None,
+            self._kind,
+            coverage,
         )
         return self._swapped_output(y) if self.batch_first else y, final_state, cache
 
@@ -288,7 +295,8 @@ class Recurrent(Edge[S]):
 
     def _masks(self, x: Array, rng: object, masks: object) -> _dropout.Masks | None:
         source = self._rng if rng is None else generator("rng", rng)
-        T, N = x.shape[0], x.shape[1] if x.ndim == 3 else 1
+        T, batch = len(x), batch_of(x)
+        N = 1 if batch is None else batch
         output = ("T", "N", self._output_letter), (T, N, self._output_size)
         inputs = [(("N", "I"), (N, I)) for I in self._input_sizes]
         states = [(("N", "H"), (N, self.hidden_size))] * len(inputs)
