@@ -264,14 +264,13 @@ class Recurrent(Edge[S]):
         weights = self._weights(True)
         found = masks = coverage = None
         whole = lengths is None and mask is None and reset is None and pad == "zeros"
-        drops = rng is not None or dropout_masks is not None or any(self._rates)
-        if whole and not (drops or self.batch_first):
+        drops = self.dropout or self.input_dropout or self.recurrent_dropout
+        if whole and rng is dropout_masks is None and not (drops or self.batch_first):
             found = _core.forward(weights, x, state, None, False, True)
         if found is None:
             checked, state_0 = self._checked(x, state)
             coverage = self._covered(checked, lengths, mask, pad, reset)
-            if drops:
-                masks = self._masks(checked, rng, dropout_masks)
+            masks = self._masks(checked, rng, dropout_masks)
             found = _core.forward(
                 weights, checked, state_0, masks, False, True, coverage
             )
@@ -288,11 +287,6 @@ class Recurrent(Edge[S]):
         )
         return self._swapped_output(y) if self.batch_first else y, final_state, cache
 
-    @property
-    def _rates(self) -> tuple[float, ...]:
-        """The probabilities of the kinds of dropout."""
-        return self.dropout, self.input_dropout, self.recurrent_dropout
-
     def _masks(self, x: Array, rng: object, masks: object) -> _dropout.Masks | None:
         source = self._rng if rng is None else generator("rng", rng)
         T, batch = len(x), batch_of(x)
@@ -303,7 +297,8 @@ class Recurrent(Edge[S]):
         shapes = _dropout.Shapes([output] * (self.num_layers - 1), inputs, states)
         if masks is not None:
             return _dropout.given(masks, shapes, self.dtype)
-        return _dropout.draw(shapes, self._rates, self.dtype, source)
+        rates = (self.dropout, self.input_dropout, self.recurrent_dropout)
+        return _dropout.draw(shapes, rates, self.dtype, source)
 
     def backward(
         self,
