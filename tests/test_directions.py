@@ -371,7 +371,7 @@ def test_the_core_refuses_what_does_not_fit():
 # ---------------------------------------------------------------- numbers of Keras
 
 # From its lstm_test, gru_test, simple_rnn_test and bidirectional_test: last outputs of
-# layers with constant weights, by cell, with the shape of x = 0, 1, 2 ... and the units.
+# layers with constant weights, by cell: the shape of x = 0, 1, 2 ..., the units, y.
 GO_BACKWARDS = {
     "lstm": ((3, 6, 4), 3, [0.35622165, 0.74789524, 0.8872726]),
     "gru": ((3, 6, 4), 3, [0.24406259, 0.611516, 0.3928808]),
