@@ -9,16 +9,14 @@ import numpy as np
 
 from .._validation import Array
 from ._notation import ONEDNN
+from ._reading import array_of, keyed, read
 from ._weights import (
     Layer,
     Stack,
     Weights,
-    array_of,
     family_of,
-    keyed,
     layer_of,
     output_size,
-    read,
     weights_of,
 )
 
