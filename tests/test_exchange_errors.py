@@ -127,6 +127,12 @@ WRONG = {
         {},
         "expected I=4, which the upper layers take",
     ),
+    "directions of oneDNN": (
+        exchange.from_onednn,
+        [{k: np.ones((2, 2, *a.shape[2:])) for k, a in ONEDNN.items()}],
+        {},
+        "expected one layer or one direction.* got L=2, D=2",
+    ),
     "gates of oneDNN": (
         exchange.from_onednn,
         [ONEDNN | {"weights_layer": np.ones((1, 1, I, 2, H))}],
