@@ -204,6 +204,11 @@ def test_only_layers(notation):
         getattr(exchange, f"to_{notation}")(rnnext.LSTMCell(I, H))
 
 
+def test_onednn_runs_directions_independently():
+    with pytest.raises(ValueError, match="layer: expected one layer or one direction"):
+        exchange.to_onednn(rnnext.GRU(2 * H, H, num_layers=2, bidirectional=True))
+
+
 def test_onednn_has_one_array_for_all_layers():
     with pytest.raises(
         ValueError, match=r"inputs have to be of one size, got \[4, 5\]"
