@@ -183,6 +183,7 @@ template <class T> void backward(const NetworkBackward<T>& call, Interrupt inter
             layer.dw_hh = g.w_hh;
             layer.db_ih = g.b_ih;
             layer.db_hh = g.b_hh;
+            layer.dw_ch = g.w_ch;
             const T* const factors =
                 dropped ? call.masks.input[std::size_t(i)] : nullptr;
             if (factors) {

@@ -12,6 +12,7 @@ from . import _core, _dropout
 from ._cache import Cache, Gradients, Kind, Output, S
 from ._coverage import covered, kept_gradients
 from ._edge import Edge, are_tokens, batch_of
+from ._options import CellOptions
 from ._stream import Stream
 from ._validation import (
     Array,
@@ -40,6 +41,8 @@ class Recurrent(Edge[S]):
         "reverse": False,
         "input_dropout": 0.0,
         "recurrent_dropout": 0.0,
+        "activations": None,
+        "gate_clip": None,
     }
 
     def __init__(
@@ -59,7 +62,9 @@ class Recurrent(Edge[S]):
         reverse: bool,
         input_dropout: float,
         recurrent_dropout: float,
+        options: Mapping[str, Any],
     ) -> None:
+        """options: of the cell, as `CellOptions` takes them."""
         self.num_layers = positive_integer("num_layers", num_layers)
         self.batch_first = boolean("batch_first", batch_first)
         self.dropout = probability("dropout", dropout)
@@ -78,8 +83,19 @@ class Recurrent(Edge[S]):
             )
         ends = ("", "_reverse") if self.bidirectional else ("",)
         suffixes = [f"_l{i}{end}" for i in range(self.num_layers) for end in ends]
+        self._options = CellOptions(cell, len(ends), **options)
+        self.activations = self._options.activations
+        self.gate_clip = self._options.gate_clip
         super().__init__(
-            cell, input_size, hidden_size, bias, suffixes, len(ends), dtype, self._rng
+            cell,
+            input_size,
+            hidden_size,
+            bias,
+            suffixes,
+            len(ends),
+            dtype,
+            self._rng,
+            self._options,
         )
         self._kind = Kind(
             self._cell,
@@ -91,6 +107,7 @@ class Recurrent(Edge[S]):
             self.merge,
             self.reverse,
             str(self.dtype),
+            str(self._options),
         )
 
     def _check_directions(self) -> None:
@@ -242,7 +259,8 @@ class Recurrent(Edge[S]):
             As from a call.
         cache : Cache
             For `backward`. Of about ``(G + 1) T N H`` numbers a layer and direction
-            (LSTM: ``(G + 2) T N H``), and a copy of `x`.
+            (LSTM: ``(G + 2) T N H``; with options of the cell G more), and a copy of
+            `x`.
 
         Raises
         ------
