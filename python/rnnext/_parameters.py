@@ -266,6 +266,17 @@ class Parametrised:
                 _core.writable_view(self._arrays[name])[...] = array
             self._packed = _NOT_PACKED
 
+    def _adopt(self, arrays: Mapping[str, Array]) -> None:
+        """Make these arrays themselves the parameters; again when they have changed.
+
+        For others who own the memory. Names, dtype and shapes have to be right.
+        """
+        with self._lock:
+            self._arrays = {n: np.ascontiguousarray(a) for n, a in arrays.items()}
+            self._packed = _NOT_PACKED
+            for name in self._arrays:
+                self._expose(name)
+
     def __getstate__(self) -> dict[str, Any]:
         derived = ("_lock", "_open", "_kept", "_packed", "_views")
         return {k: v for k, v in self.__dict__.items() if k not in derived}
