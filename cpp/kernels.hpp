@@ -164,6 +164,9 @@ template <class T> struct BackwardScan {
     const T* zeros;
 };
 
+// Sums of products are blocks of so many, each one chain from zero.
+constexpr index sum_block = 32;
+
 // Rows of A that `gradient` takes at a time; a multiple of the block of its sums.
 constexpr index gradient_rows = 256;
 
@@ -188,8 +191,8 @@ template <class T> struct Kernels {
 
     // C = C0 + A B for the given blocks: A [rows][K] (unit stride along K), C in blocks
     // of `columns` panels of which B feeds those from `first` on. C0 as C, or one row
-    // for all (c0_row = 0). Sums over K: blocks of 32, each one chain from zero,
-    // k ascending, the block sums added to C0 in order. Rows of C hold whole vectors.
+    // for all (c0_row = 0). Sums over K: blocks of sum_block, k ascending,
+    // the block sums added to C0 in order. Rows of C hold whole vectors.
     void (*product)(const T* a, index a_row, index rows, const Packed<T>& b,
                     Range blocks, const T* c0, index c0_row, T* c, index c_row,
                     int first, int columns) noexcept;

@@ -30,6 +30,7 @@ template <class T> struct LayerForward {
     const Runs* runs = nullptr;  // null: every step of every sequence
     bool hold = false;     // y of the other steps: that of the step before, else zero
     const T* x = nullptr;  // [T, N, I]
+    const index* tokens = nullptr;           // [T, N], or instead: x is 1 there, else 0
     const T *h_0 = nullptr, *c_0 = nullptr;  // [N, H], null is zero
     T* y = nullptr;                          // [T, N, H], from row to row y_row
     index y_row = 0;
@@ -44,6 +45,7 @@ template <class T> struct LayerBackward {
     const Runs* runs = nullptr;
     bool hold = false;
     const T* x = nullptr;
+    const index* tokens = nullptr;  // then dx is null
     LayerCache<const T> cache = {};
     const T* dy = nullptr;  // as y, or null
     index dy_row = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "chunk.hpp"
 #include "layer.hpp"
-#include "schedule.hpp"
+#include "tokens.hpp"
 
 namespace rnnext {
 
@@ -20,7 +20,8 @@ template <class T> class Unprojection {
         const index H = w_.hidden_size, I = w_.input_size;
         da = scratch.take<T>({plan.chunk, plan.slab, da_row});
         if (w_.traits.h[1].count) operand = scratch.take<T>({plan.chunk, plan.slab, H});
-        packed_x_ = scratch.take<T>({rows, round_up(I, w_.kernels.lanes)});
+        if (call.x) packed_x_ = scratch.take<T>({rows, round_up(I, w_.kernels.lanes)});
+        else tokens_ = scratch.take<index>({rows});
         packed_h_ = scratch.take<T>({rows, round_up(H, w_.kernels.lanes)});
         if (operand)
             packed_operand_ = scratch.take<T>({rows, round_up(H, w_.kernels.lanes)});
@@ -40,9 +41,12 @@ template <class T> class Unprojection {
         const index I = w_.input_size, H = w_.hidden_size, height = chunk.rows;
         const bool by_row = call_.runs;  // those of x lie anywhere
 
-        pack_rows(team, packed_x_, chunk, I, by_row, [&](const Step& step, index n) {
-            return call_.x + chunk.source(step, n) * I;
-        });
+        if (tokens_) copy_tokens(team, chunk);
+        else
+            pack_rows(team, packed_x_, chunk, I, by_row,
+                      [&](const Step& step, index n) {
+                          return call_.x + chunk.source(step, n) * I;
+                      });
         pack_rows(team, packed_h_, chunk, H, false, [&](const Step& step, index) {
             return call_.cache.h + step.before * H;
         });
@@ -53,8 +57,10 @@ template <class T> class Unprojection {
 
         if (call_.dx) input_gradient(team, chunk);
         const Range mine = team.share(w_.gradients() * H, w_.kernels.row_tile);
-        parameter_gradient(team, mine, w_.traits.x, {packed_x_, height, I, 1}, add,
-                           call_.dw_ih);
+        if (tokens_) token_gradients(team, mine, height, add);
+        else
+            parameter_gradient(team, mine, w_.traits.x, {packed_x_, height, I, 1}, add,
+                               call_.dw_ih);
         parameter_gradient(team, mine, w_.traits.h[0], {packed_h_, height, H, 1}, add,
                            call_.dw_hh);
         if (operand)
@@ -77,7 +83,8 @@ template <class T> class Unprojection {
 
   private:
     index tile_size() const {
-        return round_up(gradient_rows * w_.kernels.row_tile, 16);
+        return round_up(std::max(gradient_rows * w_.kernels.row_tile, w_.hidden_size),
+                        16);
     }
 
     // This thread's blocks of the packed rows of `units` at row(step, 0) and after, or
@@ -142,6 +149,28 @@ template <class T> class Unprojection {
         }
     }
 
+    void copy_tokens(const Team& team, const Chunk& chunk) {
+        if (team.thread != 0) return;
+        for (index i = 0; i < chunk.count; ++i) {
+            const Step& step = chunk.stored(i);
+            for (index n = 0; n < step.rows; ++n)
+                tokens_[step.a + n] = call_.tokens[chunk.source(step, n)];
+        }
+    }
+
+    void token_gradients(const Team& team, Range mine, index height, bool add) {
+        const index H = w_.hidden_size, I = w_.input_size;
+        const Columns fed = w_.traits.x;
+        for (int p = fed.first; p < fed.first + fed.count; ++p) {
+            const Range m{std::max(mine.begin, p * H), std::min(mine.end, (p + 1) * H)};
+            if (m.begin >= m.end) continue;
+            T* const dw = call_.dw_ih + (w_.traits.gate_of[p] - p) * H * I;
+            if (!add) std::fill_n(dw + m.begin * I, (m.end - m.begin) * I, T(0));
+            token_gradient(da, da_row, height, m, tokens_, dw, I,
+                           tile_ + team.thread * tile_size());
+        }
+    }
+
     void bias_gradient(Columns columns, T* db) {
         const index H = w_.hidden_size;
         for (int p = columns.first; p < columns.first + columns.count; ++p)
@@ -150,7 +179,8 @@ template <class T> class Unprojection {
 
     const LayerBackward<T>& call_;
     const Weights<T>& w_;
-    T *packed_x_, *packed_h_, *packed_operand_ = nullptr;
+    index* tokens_ = nullptr;  // of the chunk's rows
+    T *packed_x_ = nullptr, *packed_h_, *packed_operand_ = nullptr;
     T *sums_, *tile_, *zeros_, *dx_ = nullptr;
 };
 

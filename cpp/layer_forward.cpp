@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "chunk.hpp"
 #include "layer.hpp"
-#include "schedule.hpp"
+#include "tokens.hpp"
 
 namespace rnnext {
 
@@ -24,7 +24,7 @@ template <class T> class Forward {
         const index I = w_.input_size, rows = plan_.chunk * plan_.slab;
         steps_ = scratch.take<Step>({plan_.threads, plan_.chunk});
         a_ = scratch.take<T>({rows, w_.a_row()});
-        if (call.runs || (call.N > 1 && rows_collide<T>(I)))
+        if (call.x && (call.runs || (call.N > 1 && rows_collide<T>(I))))
             apart_ = scratch.take<T>({rows, row_stride<T>(I)});
         if (call.runs) y_ = scratch.take<T>({rows, w_.hidden_size});
         if (w_.traits.h[1].count)
@@ -80,7 +80,8 @@ template <class T> class Forward {
             const Chunk chunk(all_, first, std::min(plan_.chunk, all_.steps() - first),
                               sequences, room);
             if (stop.now(team)) return false;
-            project(team, chunk, part);
+            if (call_.tokens) project_tokens(chunk, part);
+            else project(team, chunk, part);
             scan(team, chunk, part, sequences.begin);
             if (call_.runs) scatter(chunk, part);
         }
@@ -129,6 +130,15 @@ template <class T> class Forward {
             const Step& step = chunk.stored(i);
             project_rows(step, part.rows.begin,
                          std::min(part.rows.end, step.rows) - part.rows.begin);
+        }
+    }
+
+    void project_tokens(const Chunk& chunk, const Schedule::Part& part) {
+        for (index i = 0; i < chunk.count; ++i) {
+            const Step& step = chunk.stored(i);
+            for (index n = part.rows.begin; n < std::min(part.rows.end, step.rows); ++n)
+                project_token(w_, call_.tokens[chunk.source(step, n)], part.blocks,
+                              a_ + (step.a + n) * w_.a_row());
         }
     }
 

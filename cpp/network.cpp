@@ -111,6 +111,7 @@ template <class T> void forward(const NetworkForward<T>& call, Interrupt interru
             LayerForward<T> layer{stack[i], call.T_, N, stack.from_end(d)};
             cover(layer, call.coverage, d);
             layer.x = x;
+            if (l == 0) layer.tokens = call.tokens;
             if (dropped) {
                 multiply_steps(x, call.masks.input[std::size_t(i)], call.T_,
                                N * stack[i].input_size, dropped);
@@ -160,6 +161,7 @@ template <class T> void backward(const NetworkBackward<T>& call, Interrupt inter
             LayerBackward<T> layer{stack[i], call.T_, N, stack.from_end(d)};
             cover(layer, call.coverage, d);
             layer.x = call.inputs[std::size_t(l)];
+            if (l == 0) layer.tokens = call.tokens;
             layer.cache = call.caches[std::size_t(i)];
             layer.dy = stack.merge == Merge::concat ? at(dy, d * H)
                        : !stack.is_merged()         ? call.dy[d]
@@ -221,10 +223,12 @@ template <class T> bool Stepper<T>::fits(const Stack<T>& stack) const {
 }
 
 template <class T>
-void Stepper<T>::step(const Stack<T>& stack, const T* x, T* out, Interrupt interrupt) {
+void Stepper<T>::step(const Stack<T>& stack, const T* x, const index* tokens, T* out,
+                      Interrupt interrupt) {
     for (index l = 0; l < L; ++l) {
         LayerForward<T> layer{stack[l], 1, N, false};
         layer.x = x;
+        if (l == 0) layer.tokens = tokens;
         layer.h_0 = layer.h_n = h_.get() + l * N * H;
         layer.c_0 = layer.c_n = at(c_.get(), l * N * H);
         layer.y = l == L - 1 ? out : between_[l & 1].get();

@@ -56,6 +56,7 @@ template <class T> struct NetworkForward {
     index T_, N;
     const Coverage* coverage = nullptr;
     const T* x = nullptr;                    // [T, N, I]
+    const index* tokens = nullptr;           // [T, N], or instead
     const T *h_0 = nullptr, *c_0 = nullptr;  // [L * D, N, H], null is zero
     Masks<T> masks = {};
     T* y[2] = {};                            // [T, N, F]; the second of Merge::none
@@ -68,7 +69,8 @@ template <class T> struct NetworkBackward {
     const Stack<T>& stack;
     index T_, N;
     const Coverage* coverage = nullptr;
-    std::vector<const T*> inputs = {};  // of all layers
+    std::vector<const T*> inputs = {};  // of all layers; of tokens null
+    const index* tokens = nullptr;
     std::vector<LayerCache<const T>> caches = {};
     Masks<T> masks = {};
     const T* dy[2] = {};                                // as y, or null
@@ -90,7 +92,8 @@ template <class T> class Stepper {
   public:
     Stepper(const Stack<T>& stack, index N);
     bool fits(const Stack<T>& stack) const;
-    void step(const Stack<T>& stack, const T* x, T* out, Interrupt interrupt);
+    void step(const Stack<T>& stack, const T* x, const index* tokens, T* out,
+              Interrupt interrupt);
 
     const CellKind kind;
     const index L, N, I, H;

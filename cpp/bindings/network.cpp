@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "compute.hpp"
-#include "coverage.hpp"
-#include "inputs.hpp"
 #include "register.hpp"
 #include "stack.hpp"
+#include "tokens.hpp"
 
 namespace rnnext {
 namespace {
@@ -17,6 +16,7 @@ struct Form {
         if (cell) return batched ? Shape{N, features} : Shape{features};
         return batched ? Shape{T_, N, features} : Shape{T_, features};
     }
+    Shape tokens(index T_, index N) const { return batched ? Shape{T_, N} : Shape{T_}; }
     Shape state(index LD, index N, index H) const {
         if (cell) return batched ? Shape{N, H} : Shape{H};
         return batched ? Shape{LD, N, H} : Shape{LD, H};
@@ -110,7 +110,8 @@ py::object forward_call(const Stack<T>& stack, const py::object& x,
     const index F = stack.output_size();
     check_form(stack, cell);
     const Array* const given = as_array(x);
-    const int features_axis = given ? given->nd - 1 : -1;
+    const bool tokens = are_tokens(given) && !cell;
+    const int features_axis = !given ? -1 : given->nd - (tokens ? 0 : 1);
     const int least = cell ? 0 : 1;
     if (features_axis != least && features_axis != least + 1) return py::none();
     const Form form{cell, features_axis == least + 1};
@@ -118,14 +119,18 @@ py::object forward_call(const Stack<T>& stack, const py::object& x,
     const index N = form.batched ? given->dimensions[least] : 1;
 
     Input<T> input;
+    Input<index> ids;
     StateInput<T> initial;
-    if (!input.read(x, form.sequence(T_, N, w.input_size), training) ||
+    if (!(tokens ? ids.read(x, form.tokens(T_, N), training)
+                 : input.read(x, form.sequence(T_, N, w.input_size), training)) ||
         !initial.read(state, has_c, form.state(LD, N, H)))
         return py::none();
     NetworkForward<T> call{stack, T_, N};
     const PyCoverage* const coverage = coverage_of(covered, T_, N, D);
     call.coverage = coverage;
     call.x = input.data();
+    call.tokens = ids.data();
+    if (tokens) check_tokens(call.tokens, T_, N, w.input_size, coverage);
     call.h_0 = initial.h.data();
     call.c_0 = initial.c.data();
     const MasksInput<T> dropout(masks, stack, T_, N);
@@ -137,7 +142,7 @@ py::object forward_call(const Stack<T>& stack, const py::object& x,
     else y = empty_output<T>(stack.merge, form.sequence(T_, N, F), call.y);
     if (training) {
         py::list all;
-        py::object below = input.array();
+        py::object below = tokens ? ids.array() : input.array();
         for (index l = 0; l < L; ++l) {
             for (index d = 0; d < D; ++d) {
                 LayerCache<T> cache{};
@@ -199,8 +204,14 @@ py::object backward_call(const Stack<T>& stack, const py::object& saved,
                 throw py::value_error("saved h: expected those of such a call");
         }
         const index T_ = call.T_, N = call.N, I = stack[i].input_size;
-        const T* const x = data<T>(entry[0], "saved x",
-                                   i < D ? form.sequence(T_, N, I) : Shape{T_, N, I});
+        const T* x = nullptr;
+        if (i < D && are_tokens(as_array(entry[0]))) {
+            call.tokens = data<index>(entry[0], "saved x", form.tokens(T_, N));
+            check_tokens(call.tokens, T_, N, I, coverage);
+        } else {
+            x = data<T>(entry[0], "saved x",
+                        i < D ? form.sequence(T_, N, I) : Shape{T_, N, I});
+        }
         if (i % D == 0) call.inputs.push_back(x);
         const Kept shapes(coverage, i % D, T_, N, H, stack[i].saved());
         call.caches.push_back(
@@ -228,7 +239,8 @@ py::object backward_call(const Stack<T>& stack, const py::object& saved,
 
     py::object dx = py::none();
     const py::object initial = empty_state(has_c, state_shape, call.dh_0, call.dc_0);
-    if (need_x) dx = empty<T>(form.sequence(T_, N, w.input_size), call.dx);
+    if (need_x && !call.tokens)
+        dx = empty<T>(form.sequence(T_, N, w.input_size), call.dx);
     py::list gradients;
     for (const Weights<T>& layer : stack.weights) {
         const index rows = layer.traits.gates * H;

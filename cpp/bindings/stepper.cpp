@@ -2,9 +2,9 @@
 #include <algorithm>
 
 #include "compute.hpp"
-#include "inputs.hpp"
 #include "register.hpp"
 #include "stack.hpp"
+#include "tokens.hpp"
 
 namespace rnnext {
 namespace {
@@ -34,7 +34,13 @@ py::object step(Stepper<T>& stepper, const PyStack& weights, const py::object& x
     const Stack<T>* const stack = weights.get<T>();
     if (!stack || !stepper.fits(*stack)) return py::none();
     Input<T> input;
-    if (!input.read(x, {N, I})) return py::none();
+    Input<index> ids;
+    if (are_tokens(as_array(x))) {
+        if (!ids.read(x, {N})) return py::none();
+        check_tokens(ids.data(), 1, N, I, nullptr);
+    } else if (!input.read(x, {N, I})) {
+        return py::none();
+    }
     py::object y = out;
     T* to;
     if (y.is_none()) {
@@ -43,10 +49,11 @@ py::object step(Stepper<T>& stepper, const PyStack& weights, const py::object& x
         const Array* const array = find<T>(out, {N, H});
         if (!array || !is_plain<T>(*array) || !is_writable(*array)) return py::none();
         to = reinterpret_cast<T*>(array->data);
-        if (overlap<T>(input.data(), N * I, to, N * H)) input.read(x, {N, I}, true);
+        if (input.data() && overlap<T>(input.data(), N * I, to, N * H))
+            input.read(x, {N, I}, true);
     }
     compute(stack->flops(1, N), [&](Interrupt interrupt) {
-        stepper.step(*stack, input.data(), to, interrupt);
+        stepper.step(*stack, input.data(), ids.data(), to, interrupt);
     });
     return y;
 }

@@ -7,7 +7,7 @@
 //   A rows  ----->                                  zero, one fused multiply-add per k
 //   m  [a a a]   C[m] += a * [b0 b1]
 //
-// The order of summation depends on K alone (blocks of k_block, k ascending), never on
+// The order of summation depends on K alone (blocks of sum_block, k ascending), never on
 // the tile, the number of rows or the thread, so every element has the same bits
 // however the work is cut.
 #pragma once
@@ -18,7 +18,6 @@ namespace rnnext::RNNEXT_NAMESPACE {
 
 // Part of the numerical contract. Measured: with 128 or 64 float gradients of GRU and
 // RNN are up to 1.7 or 1.15 times further from the truth than PyTorch's, with 32 never.
-constexpr index k_block = 32;
 
 // Accumulators that fit the register file beside the operands, and the rows of a tile.
 #if defined(__AVX512F__)
@@ -50,7 +49,7 @@ template <class T> struct Tile {
     index c_row, c_panel;
 };
 
-// The product over up to k_block values of k. `packed_a`: A is [k][M], else rows of
+// The product over up to sum_block values of k. `packed_a`: A is [k][M], else rows of
 // unit stride.
 template <class T, int M, int P, int NV, bool packed_a>
 RNNEXT_INLINE void multiply_block(const T* a, index a_row, const T* b, index b_panel,
@@ -97,8 +96,8 @@ RNNEXT_INLINE void multiply_block(const T* a, index a_row, const T* b, index b_p
 #else
     constexpr int together = 4;
 #endif
-    if (k_size == k_block) {
-        for (index k = 0; k < k_block; k += together) {
+    if (k_size == sum_block) {
+        for (index k = 0; k < sum_block; k += together) {
             unroll<together>(one);
             advance(Int<together>{});
         }
@@ -116,12 +115,12 @@ template <class T, int M, int P, int NV, bool packed_a>
 void micro_kernel(const Tile<T>& t) noexcept {
     constexpr int width = P * NV * lanes<T>;
     alignas(64) T sums[M * width];
-    for (index k = 0; k < t.k; k += k_block) {
+    for (index k = 0; k < t.k; k += sum_block) {
         Vec<T> acc[M][P * NV] = {};
         multiply_block<T, M, P, NV, packed_a>(packed_a ? t.a + k * M : t.a + k, t.a_row,
                                               t.b + k * NV * lanes<T>, t.b_panel,
-                                              min(k_block, t.k - k), acc);
-        const bool first = k == 0, last = k + k_block >= t.k;
+                                              min(sum_block, t.k - k), acc);
+        const bool first = k == 0, last = k + sum_block >= t.k;
         const auto add = [&](auto from, auto to) RNNEXT_LAMBDA {
             unroll<M>([&](auto m) RNNEXT_LAMBDA {
                 unroll<P * NV>([&](auto v) RNNEXT_LAMBDA {

@@ -7,14 +7,25 @@ N, T, and the words for what does not fit.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import _core
 from ._cache import Output, S
 from ._network import Network
-from ._validation import Array, float_array, kind, of_shape
+from ._validation import Array, as_tokens, float_array, kind, of_shape
+
+
+def are_tokens(x: object) -> TypeGuard[NDArray[Any]]:
+    """Whether x is an array (T, N) or (T,) of token ids."""
+    return isinstance(x, np.ndarray) and x.dtype.kind in "iu" and x.ndim in (1, 2)
+
+
+def batch_of(x: Array) -> int | None:
+    """N of x (T, N, I) or of token ids (T, N); None unbatched."""
+    return x.shape[1] if x.ndim == (2 if are_tokens(x) else 3) else None
 
 
 class Edge(Network[S]):
@@ -32,6 +43,10 @@ class Edge(Network[S]):
         return self._swapped(y)
 
     def _checked(self, x: object, state: object) -> tuple[Array, _core.StateInput]:
+        """x as (T, N, I), or token ids as (T, N); without N unbatched."""
+        if are_tokens(x):
+            ids = as_tokens("x", x.T if self.batch_first else x)
+            return ids, self._checked_initial(state, batch_of(ids))
         array = float_array("x", x, self.dtype)
         if array.ndim not in (2, 3) or array.shape[-1] != self.input_size:
             order = "N, T" if self.batch_first else "T, N"
@@ -40,8 +55,7 @@ class Edge(Network[S]):
                 f"(T, I={self.input_size}) unbatched, got {array.shape}"
             )
         array = self._swapped(array)
-        batch = array.shape[1] if array.ndim == 3 else None
-        return array, self._checked_initial(state, batch)
+        return array, self._checked_initial(state, batch_of(array))
 
     def _checked_initial(self, state: object, batch: int | None) -> _core.StateInput:
         return self._checked_layers("state", state, ("h_0", "c_0"), batch)

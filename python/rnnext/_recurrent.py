@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from . import _core, _dropout
 from ._cache import Cache, Gradients, Kind, Output, S
 from ._coverage import covered, kept_gradients
-from ._edge import Edge
+from ._edge import Edge, are_tokens, batch_of
 from ._options import CellOptions
 from ._stream import Stream
 from ._validation import (
@@ -138,7 +138,9 @@ class Recurrent(Edge[S]):
         Parameters
         ----------
         x : ndarray of shape (T, N, I), (N, T, I) with `batch_first`, or (T, I)
-            Input of the layer's dtype, any strides.
+            Input of the layer's dtype, any strides. Or token ids, integers from 0 to
+            I-1 of shape (T, N), (N, T) or (T,): the same bits as vectors that are 1 in
+            that place and 0 elsewhere.
         state : ndarray of shape (L*D, N, H), or for LSTM a tuple of two, optional
             Initial state; (L*D, H) unbatched. Default zeros.
         lengths : integers of shape (N,), optional
@@ -168,7 +170,7 @@ class Recurrent(Edge[S]):
         TypeError
             If an array is not of the layer's dtype, or the state is of the wrong kind.
         ValueError
-            If a shape is wrong.
+            If a shape is wrong, or a token id.
 
         Examples
         --------
@@ -202,10 +204,9 @@ class Recurrent(Edge[S]):
     def _covered(
         self, x: Array, lengths: object, mask: object, pad: object, reset: object
     ) -> _core.Coverage | None:
-        batch = x.shape[1] if x.ndim == 3 else None
         return covered(
             len(x),
-            batch,
+            batch_of(x),
             self.batch_first,
             lengths,
             mask,
@@ -284,13 +285,24 @@ class Recurrent(Edge[S]):
             coverage = self._covered(checked, lengths, mask, pad, reset)
             if drops:
                 masks = self._masks(checked, rng, dropout_masks)
+            if masks is not None and masks.input and are_tokens(checked):
+                raise ValueError(
+                    "x: expected numbers where there is dropout of inputs, "
+                    "got token ids"
+                )
             found = _core.forward(
                 weights, checked, state_0, masks, False, True, coverage
             )
             assert found is not None
         y, final_state, saved = found
         cache = Cache(
-            weights, saved, masks, self._gates, x.ndim == 3, self._kind, coverage
+            weights,
+            saved,
+            masks,
+            self._gates,
+            batch_of(x) is not None,
+            self._kind,
+            coverage,
         )
         return self._swapped_output(y) if self.batch_first else y, final_state, cache
 
@@ -301,7 +313,7 @@ class Recurrent(Edge[S]):
 
     def _masks(self, x: Array, rng: object, masks: object) -> _dropout.Masks | None:
         source = self._rng if rng is None else generator("rng", rng)
-        T, N = x.shape[0], x.shape[1] if x.ndim == 3 else 1
+        T, N = len(x), batch_of(x) or 1
         output = ("T", "N", self._output_letter), (T, N, self._output_size)
         inputs = [(("N", "I"), (N, I)) for I in self._input_sizes]
         shapes = _dropout.Shapes([output] * (self.num_layers - 1), inputs)

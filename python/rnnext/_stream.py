@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Generic
 
 from . import _core
 from ._cache import S
-from ._validation import Array, of_shape
+from ._edge import are_tokens
+from ._validation import Array, as_tokens, of_shape
 
 if TYPE_CHECKING:
     from ._recurrent import Recurrent
@@ -48,7 +49,7 @@ class Stream(Generic[S]):
         Parameters
         ----------
         x_t : ndarray of shape (N, I)
-            The input of this step, of the layer's dtype.
+            The input of this step, of the layer's dtype; or token ids of shape (N,).
         out : ndarray of shape (N, H), optional
             C-contiguous array for the result; with it nothing is allocated.
 
@@ -78,7 +79,12 @@ class Stream(Generic[S]):
             return y
         # Here come subclasses of arrays, and what is wrong.
         N, I, H = self.batch_size, layer.input_size, layer.hidden_size
-        x = of_shape("x_t", x_t, layer.dtype, ("N", "I"), (N, I))
+        if are_tokens(x_t):
+            x = as_tokens("x_t", x_t)
+            if x.shape != (N,):
+                raise ValueError(f"x_t: expected shape (N={N},), got {x.shape}")
+        else:
+            x = of_shape("x_t", x_t, layer.dtype, ("N", "I"), (N, I))
         to = None
         if out is not None:
             to = of_shape("out", out, layer.dtype, ("N", "H"), (N, H))

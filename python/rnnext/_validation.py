@@ -46,6 +46,16 @@ def float_array(name: str, value: object, dtype: np.dtype[Any]) -> Array:
     return np.asarray(value)
 
 
+def as_tokens(name: str, ids: NDArray[Any]) -> Array:
+    """Integers as the core takes token ids. (Typed as what they stand for.)"""
+    if isinstance(ids, np.ma.MaskedArray):
+        raise TypeError(f"{name}: expected a plain array, got one with a mask")
+    if ids.dtype.kind == "u" and ids.size and int(ids.max()) > np.iinfo(np.intp).max:
+        raise ValueError(f"{name}: expected token ids, got {ids.max()}")
+    tokens: Array = np.ascontiguousarray(ids, np.intp)
+    return tokens
+
+
 def real_array(name: str, value: object) -> NDArray[Any]:
     """`value` as an array of real numbers of whatever dtype."""
     try:
