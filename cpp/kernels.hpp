@@ -55,6 +55,36 @@ constexpr CellTraits cell_traits[cell_kinds] = {
     {"gru_reset_before", 3, 3, 3, false, {0, 3}, {{0, 2}, {2, 1}}, {0, 1, 2}},
 };
 
+// ONNX's activations, with its letters alpha and beta.
+enum class ActivationKind : int {
+    relu,
+    tanh,
+    sigmoid,
+    affine,            // alpha x + beta
+    leaky_relu,        // x, below zero alpha x
+    thresholded_relu,  // x, below alpha 0
+    scaled_tanh,       // alpha tanh(beta x)
+    hard_sigmoid,      // alpha x + beta, between 0 and 1
+    elu,               // x, below zero alpha (e^x - 1)
+    softsign,          // x / (1 + |x|)
+    softplus,          // log(1 + e^x)
+};
+
+template <class T> struct Activation {
+    ActivationKind kind;
+    T alpha, beta;
+};
+
+// What a cell computes other than its authors wrote. Infinite clips: none.
+template <class T> struct CellOptions {
+    Activation<T> activation[5];  // of the gates in PyTorch's order, then of c
+    T gate_clip;                  // bounds what goes into the gates' activations
+    T cell_clip;                  // bounds c
+    bool coupled;                 // the forget gate is 1 - i
+    const T* peephole;            // rows for i, f, o, of whole vectors; or null
+    index peephole_row;
+};
+
 // A matrix of K rows packed for the micro-kernel. Its columns come in blocks of 2
 // vectors of units (the last block may be 1 vector wide); within a block, `panels`
 // panels (one per gate) follow each other, each [K][width], 64-byte aligned, padded
@@ -81,6 +111,7 @@ template <class T> struct ForwardScan {
     index steps, units;
     const Step* step;  // in order of computation
     Packed<T> w[2];    // recurrent weights, one per CellTraits::h
+    const CellOptions<T>* options;
 
     // Pre-activations, columns in blocks: in, the input projection and the biases;
     // overwritten.
@@ -94,7 +125,8 @@ template <class T> struct ForwardScan {
     index first_step;
 
     // Where to keep the states after each step, rows of H, and the saved values, rows
-    // of [saved][H]; or null.
+    // of [saved][H], with options [saved + gates][H]: the slopes of the activations;
+    // or null.
     T *kept_h, *kept_c, *saved;
 
     T* y;  // output
@@ -112,6 +144,7 @@ template <class T> struct BackwardScan {
     index steps, units;
     const Step* step;  // in order of computation
     Packed<T> w[2];    // transposed recurrent weights: K = count * H
+    const CellOptions<T>* options;
 
     // What forward kept: the states before the steps and after, and the saved values.
     const T *h, *c;
@@ -124,7 +157,9 @@ template <class T> struct BackwardScan {
     T *dh, *dc;   // carried gradients [rows][d_row]
     index d_row;  // at least H rounded up to whole vectors
 
-    T* da;  // out: rows of columns * H
+    // Out: rows of columns * H, and with peepholes 3 * H more, the terms of their
+    // gradients: the gradient of a gate times the c that it sees.
+    T* da;
     index da_row;
 
     // For cells with a second product. operand, out: r * h, rows of H as those of da;
@@ -191,13 +226,17 @@ template <class T> struct Kernels {
     void (*sigmoid)(const T* x, T* y, index n) noexcept;
     void (*tanh)(const T* x, T* y, index n) noexcept;
 
+    // The same with the slope at x.
+    void (*activate)(const Activation<T>&, const T* x, T* y, T* slope,
+                     index n) noexcept;
+
     // Calibration. `turns` rounds of multiply-adds in registers, begun with *value in
     // (0, 1), which they leave as it was; returns how many FLOP that was.
     double (*multiply_adds)(index turns, T* value) noexcept;
     // Reads x, of a whole number of read_step bytes; returns a word made of all of it.
     index (*read)(const T* x, index n) noexcept;
 
-    CellKernels<T> cells[cell_kinds];
+    CellKernels<T> cells[cell_kinds][2];  // as they are; with options
 };
 
 // One instruction set's kernels; defined once per set by kernels/kernels.cpp.

@@ -57,6 +57,7 @@ template <class T> struct LayerBackward {
     bool add_dx = false;    // to what is there: the other direction's
     T *dh_0 = nullptr, *dc_0 = nullptr;  // [N, H]; dc_0 may be null
     T *dw_ih = nullptr, *dw_hh = nullptr, *db_ih = nullptr, *db_hh = nullptr;
+    T* dw_ch = nullptr;  // of peepholes
 };
 
 // Throw std::bad_alloc, and Interrupted where `interrupt` says so.

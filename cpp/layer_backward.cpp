@@ -14,9 +14,9 @@ template <class T> class Unprojection {
   public:
     Unprojection(const LayerBackward<T>& call, const Sequences& all,
                  const Schedule& plan, Scratch& scratch)
-        : da_row(row_stride<T>(call.weights.traits.columns * call.weights.hidden_size)),
+        : da_row(row_stride<T>(call.weights.gradients() * call.weights.hidden_size)),
           call_(call), w_(call.weights) {
-        const index rows = plan.chunk * plan.slab, columns = w_.traits.columns;
+        const index rows = plan.chunk * plan.slab, columns = w_.gradients();
         const index H = w_.hidden_size, I = w_.input_size;
         da = scratch.take<T>({plan.chunk, plan.slab, da_row});
         if (w_.traits.h[1].count) operand = scratch.take<T>({plan.chunk, plan.slab, H});
@@ -57,7 +57,7 @@ template <class T> class Unprojection {
         team.wait();
 
         if (call_.dx) input_gradient(team, chunk);
-        const Range mine = team.share(w_.traits.columns * H, w_.kernels.row_tile);
+        const Range mine = team.share(w_.gradients() * H, w_.kernels.row_tile);
         if (tokens_) token_gradients(team, mine, height, add);
         else
             parameter_gradient(team, mine, w_.traits.x, {packed_x_, height, I, 1}, add,
@@ -74,9 +74,11 @@ template <class T> class Unprojection {
         bias_gradient(w_.traits.x, call_.db_ih);
         bias_gradient(w_.traits.h[0], call_.db_hh);
         bias_gradient(w_.traits.h[1], call_.db_hh);
+        const index H = w_.hidden_size;
+        if (w_.has_peephole()) copy(sums_ + w_.traits.columns * H, 3 * H, call_.dw_ch);
     }
 
-    const index da_row;                        // columns * H, spread
+    const index da_row;                        // gradients * H, spread
     T* da = nullptr;                           // [chunk][rows][da_row], by time
     T *operand = nullptr, *dropped = nullptr;  // [chunk][rows][H], by time
 
@@ -301,6 +303,7 @@ template <class T> class Backward {
         scan.step = chunk.step;
         scan.w[0] = w_.h_transposed(0);
         scan.w[1] = w_.h_transposed(1);
+        scan.options = w_.options();
         scan.h = call_.cache.h;
         scan.kept_h = call_.cache.h + kept;
         if (dc_) {
@@ -323,8 +326,7 @@ template <class T> class Backward {
             scan.dropped = unproject_.dropped;
         }
         scan.zeros = zeros_;
-        w_.kernels.cells[int(w_.kind)].scan_backward(scan, part.rows, part.blocks,
-                                                     plan_.sync(team));
+        w_.cell().scan_backward(scan, part.rows, part.blocks, plan_.sync(team));
     }
 
     const LayerBackward<T>& call_;

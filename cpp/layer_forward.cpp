@@ -162,6 +162,7 @@ template <class T> class Forward {
         scan.step = chunk.step;
         scan.w[0] = w_.h(0);
         scan.w[1] = w_.h(1);
+        scan.options = w_.options();
         scan.a = a_;
         scan.a_row = w_.a_row();
         scan.h = h_ + slab * w_.state_row();
@@ -172,7 +173,7 @@ template <class T> class Forward {
         if (training_) {
             scan.kept_h = call_.cache->h + all_.count() * H;
             if (c_) scan.kept_c = call_.cache->c + all_.count() * H;
-            if (w_.traits.saved) scan.saved = call_.cache->gates;
+            if (w_.saved()) scan.saved = call_.cache->gates;
         }
         scan.y = call_.runs ? y_ : call_.y;
         scan.y_row = call_.runs ? H : call_.y_row;
@@ -181,8 +182,7 @@ template <class T> class Forward {
             scan.factors = factors_ + slab * w_.state_row();
             scan.dropped = dropped_ + slab * w_.state_row();
         }
-        w_.kernels.cells[int(w_.kind)].scan_forward(scan, part.rows, part.blocks,
-                                                    plan_.sync(team));
+        w_.cell().scan_forward(scan, part.rows, part.blocks, plan_.sync(team));
     }
 
     // This thread's part of the output to its places.

@@ -80,7 +80,7 @@ template <class T> struct NetworkBackward {
     const T* dc = nullptr;                              // [L * D, T, N, H] or null
     T *dx = nullptr, *dh_0 = nullptr, *dc_0 = nullptr;  // dx or null
     struct Gradients {
-        T *w_ih, *w_hh, *b_ih, *b_hh;
+        T *w_ih, *w_hh, *b_ih, *b_hh, *w_ch;  // w_ch: of peepholes
     };
     std::vector<Gradients> gradients = {};
 };

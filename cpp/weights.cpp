@@ -45,17 +45,21 @@ PackedMatrix<T> pack_matrix(const Kernels<T>& kernels, index k, index units,
 template <class T>
 Weights<T>::Weights(CellKind kind_, index input_size_, index hidden_size_,
                     const T* w_ih, const T* w_hh, const T* b_ih, const T* b_hh,
-                    bool backward)
+                    bool backward, const CellOptions<T>* options)
     : kernels(rnnext::kernels<T>()), kind(kind_), traits(cell_traits[int(kind_)]),
       input_size(input_size_), hidden_size(hidden_size_), has_backward(backward) {
     const index row = elements<T>({padded_units(), traits.columns});
-    memory_ = aligned_buffer<T>(whole_lines<T>(row) + size_of(traits.x, input_size) +
-                                size_of(traits.h[0], hidden_size) +
-                                size_of(traits.h[1], hidden_size));
+    const index peephole =
+        options && options->peephole ? elements<T>({3, padded_units()}) : 0;
+    memory_ = aligned_buffer<T>(
+        whole_lines<T>(row) + whole_lines<T>(peephole) + size_of(traits.x, input_size) +
+        size_of(traits.h[0], hidden_size) + size_of(traits.h[1], hidden_size));
     T* free = memory_.get();
     bias_ = take(row, free);
     std::fill_n(bias_, row, T(0));
     add_bias(traits.x, b_ih);
+    if (options) options_ = *options;
+    if (peephole) keep_peephole(options->peephole, take(peephole, free));
     x_ = place(traits.x, input_size, free);
     for (int i = 0; i < 2 && traits.h[i].count > 0; ++i) {
         add_bias(traits.h[i], b_hh);
@@ -120,6 +124,14 @@ template <class T> void Weights<T>::add_bias(Columns columns, const T* b) {
             left -= width;
         });
     }
+}
+
+template <class T> void Weights<T>::keep_peephole(const T* from, T* to) {
+    options_->peephole = to;
+    options_->peephole_row = padded_units();
+    std::fill_n(to, 3 * padded_units(), T(0));
+    for (int i = 0; i < 3; ++i)
+        std::copy_n(from + i * hidden_size, hidden_size, to + i * padded_units());
 }
 
 template index packed_size(const Kernels<float>&, index, index, int);

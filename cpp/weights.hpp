@@ -6,6 +6,7 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
 
 #include "memory.hpp"
 #include "pool.hpp"
@@ -30,8 +31,10 @@ index packed_size(const Kernels<T>& kernels, index k, index units, int panels);
 template <class T> class Weights {
   public:
     // w_ih [G*H, I], w_hh [G*H, H], biases [G*H] or null, row-major, PyTorch's order.
+    // options: of the cell, null if as its authors wrote it; peephole [3, H].
     Weights(CellKind kind, index input_size, index hidden_size, const T* w_ih,
-            const T* w_hh, const T* b_ih, const T* b_hh, bool backward);
+            const T* w_hh, const T* b_ih, const T* b_hh, bool backward,
+            const CellOptions<T>* options = nullptr);
 
     const Kernels<T>& kernels;
     const CellKind kind;
@@ -60,6 +63,16 @@ template <class T> class Weights {
         }
     }
 
+    const CellOptions<T>* options() const { return options_ ? &*options_ : nullptr; }
+    bool has_peephole() const { return options_ && options_->peephole; }
+    const CellKernels<T>& cell() const {
+        return kernels.cells[int(kind)][options_ ? 1 : 0];
+    }
+    // Values per unit that a cache keeps as `gates`, and gradients that backward writes
+    // as `da`.
+    int saved() const { return traits.saved + (options_ ? traits.gates : 0); }
+    int gradients() const { return traits.columns + (has_peephole() ? 3 : 0); }
+
     const T* bias() const { return bias_; }  // one row
     const Packed<T>& x() const { return x_.panels; }
     const Packed<T>& h(int product) const { return h_[product].panels; }
@@ -78,9 +91,11 @@ template <class T> class Weights {
     Both place(Columns fed, index k, T*& free) const;
     void pack(const Team& team, Columns fed, const T* w, const Both& m) const;
     void add_bias(Columns columns, const T* b);
+    void keep_peephole(const T* from, T* to);
 
     AlignedBuffer<T> memory_;  // of all that follows
     T* bias_;
+    std::optional<CellOptions<T>> options_;
     Both x_, h_[2];
 };
 

@@ -80,6 +80,19 @@ def make_layer(cell, *sizes, **options):
     return kind(*sizes, **({"dtype": np.float64, "rng": 0} | own | options))
 
 
+def true_cells(cell, directions, activations=None, **options):
+    """The cells of the reference with options of our layers, by direction."""
+    lists = [activations] * directions
+    if activations is not None and len(activations) == 2:
+        lists = activations
+    options = {name: options[name] for name in CELL_OPTIONS if options.get(name)}
+    own = [{} if one is None else {"activations": one} for one in lists]
+    return [reference.make_cell(cell, **one, **options) for one in own]
+
+
+CELL_OPTIONS = ("gate_clip", "cell_clip", "coupled")
+
+
 def named_output(y):
     """An output as a dict of arrays."""
     if isinstance(y, tuple):
@@ -127,8 +140,9 @@ class Problem:
             self.dy = (self.dy, draw(T, N, H))
         self.state, self.dstate = draw_state(), draw_state()
         self.dc = draw(L * D, T, N, H) if self.has_c else None
-        self.options = {"cell": cell, "num_layers": L, "bidirectional": D == 2}
+        self.options = {"num_layers": L, "bidirectional": D == 2}
         self.options |= {"merge": merge, "reverse": self.layer.reverse}
+        self.options["cell"] = true_cells(cell, D, **options)
 
     @property
     def has_c(self):

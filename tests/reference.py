@@ -12,32 +12,11 @@ PyTorch's shapes and gate order: w_ih (G*H, I), w_hh (G*H, H), biases (G*H,).
 from typing import NamedTuple
 
 import numpy as np
-
-
-def sigmoid(a):
-    """1 / (1 + exp(-a)), from the side on which exp cannot overflow."""
-    negative = np.real(a) < 0
-    e = np.exp(np.where(negative, a, -a))
-    return np.where(negative, e, 1.0) / (1.0 + e)
-
-
-def d_sigmoid(s):
-    """The derivative of the sigmoid, in terms of its value."""
-    return s * (1 - s)
-
-
-def d_tanh(t):
-    """The derivative of tanh, in terms of its value."""
-    return 1 - t * t
-
-
-def relu(a):
-    return np.where(np.real(a) <= 0, 0.0, a)
-
-
-def d_relu(r):
-    """The derivative of relu, in terms of its value."""
-    return np.where(np.real(r) > 0, 1.0, 0.0)
+from reference_activations import (
+    Activation,
+    clip,
+    d_clip,
+)
 
 
 def linear(x, w, b):
@@ -56,6 +35,7 @@ class Weights(NamedTuple):
     w_hh: np.ndarray
     b_ih: np.ndarray
     b_hh: np.ndarray
+    w_ch: np.ndarray = 0.0  # (3, H), peepholes of i, f and o
 
 
 # A cell goes one step: from x (N, I), h and c (N, H) to the next h and c and the gates
@@ -64,20 +44,22 @@ class Weights(NamedTuple):
 
 
 class RNN:
-    """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu (Elman 1990)."""
+    """h' = f(W_ih x + b_ih + W_hh h + b_hh) (Elman 1990)."""
 
     gates, has_c = 1, False
 
-    def __init__(self, activation, derivative):
-        self.activation, self.derivative = activation, derivative
+    def __init__(self, activations, gate_clip=np.inf):
+        (self.f,) = (Activation(entry, gate_clip) for entry in activations)
+
+    def pre_activations(self, x, h, w):
+        return linear(x, w.w_ih, w.b_ih) + linear(h, w.w_hh, w.b_hh)
 
     def step(self, x, h, c, w):
-        a = linear(x, w.w_ih, w.b_ih) + linear(h, w.w_hh, w.b_hh)
-        h_next = self.activation(a)
+        h_next = self.f(self.pre_activations(x, h, w))
         return h_next, c, h_next[:, None]
 
     def step_backward(self, dh, dc, x, h, c, gates, c_next, w):
-        da = dh * self.derivative(gates[:, 0])
+        da = dh * self.f.slope(self.pre_activations(x, h, w))
         dx, dw_ih, db_ih = linear_backward(da, x, w.w_ih)
         dh, dw_hh, db_hh = linear_backward(da, h, w.w_hh)
         return dx, dh, dc, Weights(dw_ih, dw_hh, db_ih, db_hh)
@@ -90,30 +72,63 @@ class LSTM:
     g = tanh(a_g)
     c' = f c + i g
     h' = o tanh(c')
+
+    With peepholes p (Gers & Schmidhuber 2000) a_i and a_f have p_i c and p_f c besides,
+    a_o has p_o c'. Coupled: f = 1 - i. `cell_clip` bounds c'.
     """
 
     gates, has_c = 4, True
 
-    def step(self, x, h, c, w):
+    def __init__(
+        self,
+        activations=("sigmoid", "sigmoid", "tanh", "sigmoid", "tanh"),
+        gate_clip=np.inf,
+        cell_clip=np.inf,
+        coupled=False,
+    ):
+        *of_gates, of_c = activations
+        self.i, self.f, self.g, self.o = (Activation(e, gate_clip) for e in of_gates)
+        self.y = Activation(of_c)
+        self.cell_clip, self.coupled = cell_clip, coupled
+
+    def pre_activations(self, x, h, c, w):
+        """All but what o sees of c'."""
         a = linear(x, w.w_ih, w.b_ih) + linear(h, w.w_hh, w.b_hh)
-        i, f, g, o = np.split(a, 4, axis=1)
-        i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
-        c_next = f * c + i * g
-        h_next = o * np.tanh(c_next)
+        a_i, a_f, a_g, a_o = np.split(a, 4, axis=1)
+        p_i, p_f, _ = self.peepholes(w)
+        return a_i + p_i * c, a_f + p_f * c, a_g, a_o
+
+    @staticmethod
+    def peepholes(w):
+        return np.broadcast_to(w.w_ch, (3, w.w_hh.shape[1]))
+
+    def step(self, x, h, c, w):
+        a_i, a_f, a_g, a_o = self.pre_activations(x, h, c, w)
+        i, g = self.i(a_i), self.g(a_g)
+        f = 1 - i if self.coupled else self.f(a_f)
+        c_next = clip(f * c + i * g, self.cell_clip)
+        o = self.o(a_o + self.peepholes(w)[2] * c_next)
+        h_next = o * self.y(c_next)
         return h_next, c_next, np.stack([i, f, g, o], axis=1)
 
     def step_backward(self, dh, dc, x, h, c, gates, c_next, w):
         i, f, g, o = np.moveaxis(gates, 1, 0)
-        tanh_c = np.tanh(c_next)
-        dc = dc + dh * o * d_tanh(tanh_c)
-        da_i = dc * g * d_sigmoid(i)
-        da_f = dc * c * d_sigmoid(f)
-        da_g = dc * i * d_tanh(g)
-        da_o = dh * tanh_c * d_sigmoid(o)
+        a_i, a_f, a_g, a_o = self.pre_activations(x, h, c, w)
+        p_i, p_f, p_o = self.peepholes(w)
+        da_o = dh * self.y(c_next) * self.o.slope(a_o + p_o * c_next)
+        dc = dc + dh * o * self.y.slope(c_next) + da_o * p_o
+        dc = dc * d_clip(f * c + i * g, self.cell_clip)
+        di, df = dc * g, dc * c
+        if self.coupled:
+            di, df = di - df, 0 * df
+        da_i, da_f = di * self.i.slope(a_i), df * self.f.slope(a_f)
+        da_g = dc * i * self.g.slope(a_g)
         da = np.concatenate([da_i, da_f, da_g, da_o], axis=1)
         dx, dw_ih, db_ih = linear_backward(da, x, w.w_ih)
         dh, dw_hh, db_hh = linear_backward(da, h, w.w_hh)
-        return dx, dh, dc * f, Weights(dw_ih, dw_hh, db_ih, db_hh)
+        dw_ch = np.stack([da_i * c, da_f * c, da_o * c_next]).sum(axis=1)
+        dc = dc * f + da_i * p_i + da_f * p_f
+        return dx, dh, dc, Weights(dw_ih, dw_hh, db_ih, db_hh, dw_ch)
 
 
 class GRU:
@@ -126,20 +141,27 @@ class GRU:
 
     gates, has_c = 3, False
 
-    def step(self, x, h, c, w):
+    def __init__(self, activations=("sigmoid", "sigmoid", "tanh"), gate_clip=np.inf):
+        self.r, self.z, self.n = (Activation(e, gate_clip) for e in activations)
+
+    def products(self, x, h, w):
         p_r, p_z, p_n = np.split(linear(x, w.w_ih, w.b_ih), 3, axis=1)
         q_r, q_z, q_n = np.split(linear(h, w.w_hh, w.b_hh), 3, axis=1)
-        r, z = sigmoid(p_r + q_r), sigmoid(p_z + q_z)
-        n = np.tanh(p_n + r * q_n)
+        return p_r + q_r, p_z + q_z, p_n, q_n
+
+    def step(self, x, h, c, w):
+        a_r, a_z, p_n, q_n = self.products(x, h, w)
+        r, z = self.r(a_r), self.z(a_z)
+        n = self.n(p_n + r * q_n)
         h_next = (1 - z) * n + z * h
         return h_next, c, np.stack([r, z, n], axis=1)
 
     def step_backward(self, dh, dc, x, h, c, gates, c_next, w):
         r, z, n = np.moveaxis(gates, 1, 0)
-        q_n = np.split(linear(h, w.w_hh, w.b_hh), 3, axis=1)[2]
-        da_n = dh * (1 - z) * d_tanh(n)
-        da_z = dh * (h - n) * d_sigmoid(z)
-        da_r = da_n * q_n * d_sigmoid(r)
+        a_r, a_z, p_n, q_n = self.products(x, h, w)
+        da_n = dh * (1 - z) * self.n.slope(p_n + r * q_n)
+        da_z = dh * (h - n) * self.z.slope(a_z)
+        da_r = da_n * q_n * self.r.slope(a_r)
         dp = np.concatenate([da_r, da_z, da_n], axis=1)
         dq = np.concatenate([da_r, da_z, da_n * r], axis=1)
         dx, dw_ih, db_ih = linear_backward(dp, x, w.w_ih)
@@ -147,7 +169,7 @@ class GRU:
         return dx, dh * z + dh_q, dc, Weights(dw_ih, dw_hh, db_ih, db_hh)
 
 
-class GRUResetBefore:
+class GRUResetBefore(GRU):
     """Gated recurrent unit, reset before the recurrent product (Cho et al. 2014).
 
     r, z as in GRU
@@ -155,30 +177,33 @@ class GRUResetBefore:
     h' = (1 - z) n + z h
     """
 
-    gates, has_c = 3, False
-
     @staticmethod
     def recurrent(w):
         """Weights and biases that multiply h (for r and z) and r h (for n)."""
         rows = 2 * w.w_hh.shape[1]
         return w.w_hh[:rows], w.w_hh[rows:], w.b_hh[:rows], w.b_hh[rows:]
 
-    def step(self, x, h, c, w):
+    def products(self, x, h, w):
         w_rz, w_n, b_rz, b_n = self.recurrent(w)
         p_r, p_z, p_n = np.split(linear(x, w.w_ih, w.b_ih), 3, axis=1)
         q_r, q_z = np.split(linear(h, w_rz, b_rz), 2, axis=1)
-        r, z = sigmoid(p_r + q_r), sigmoid(p_z + q_z)
-        n = np.tanh(p_n + linear(r * h, w_n, b_n))
+        a_r, a_z = p_r + q_r, p_z + q_z
+        return a_r, a_z, p_n + linear(self.r(a_r) * h, w_n, b_n)
+
+    def step(self, x, h, c, w):
+        a_r, a_z, a_n = self.products(x, h, w)
+        r, z, n = self.r(a_r), self.z(a_z), self.n(a_n)
         h_next = (1 - z) * n + z * h
         return h_next, c, np.stack([r, z, n], axis=1)
 
     def step_backward(self, dh, dc, x, h, c, gates, c_next, w):
         w_rz, w_n, _, _ = self.recurrent(w)
         r, z, n = np.moveaxis(gates, 1, 0)
-        da_n = dh * (1 - z) * d_tanh(n)
+        a_r, a_z, a_n = self.products(x, h, w)
+        da_n = dh * (1 - z) * self.n.slope(a_n)
         d_rh, dw_n, db_n = linear_backward(da_n, r * h, w_n)
-        da_z = dh * (h - n) * d_sigmoid(z)
-        da_r = d_rh * h * d_sigmoid(r)
+        da_z = dh * (h - n) * self.z.slope(a_z)
+        da_r = d_rh * h * self.r.slope(a_r)
         da_rz = np.concatenate([da_r, da_z], axis=1)
         dh_rz, dw_rz, db_rz = linear_backward(da_rz, h, w_rz)
         da = np.concatenate([da_rz, da_n], axis=1)
@@ -188,12 +213,17 @@ class GRUResetBefore:
         return dx, dh, dc, Weights(dw_ih, dw_hh, db_ih, db_hh)
 
 
+def make_cell(name, **options):
+    """A cell with what its constructor takes; of an Elman cell f is in the name."""
+    if name.startswith("rnn_"):
+        return RNN(**({"activations": [name.removeprefix("rnn_")]} | options))
+    kinds = {"lstm": LSTM, "gru": GRU, "gru_reset_before": GRUResetBefore}
+    return kinds[name](**options)
+
+
 CELLS = {
-    "rnn_tanh": RNN(np.tanh, d_tanh),
-    "rnn_relu": RNN(relu, d_relu),
-    "lstm": LSTM(),
-    "gru": GRU(),
-    "gru_reset_before": GRUResetBefore(),
+    name: make_cell(name)
+    for name in ("rnn_tanh", "rnn_relu", "lstm", "gru", "gru_reset_before")
 }
 
 
@@ -332,8 +362,13 @@ def weights_of(params, suffix):
     """The weights of one layer and direction; biases that are not there are zero."""
     w_ih, w_hh = params["weight_ih" + suffix], params["weight_hh" + suffix]
     zero = np.zeros(len(w_ih))
-    b_ih = params.get("bias_ih" + suffix, zero)
-    return Weights(w_ih, w_hh, b_ih, params.get("bias_hh" + suffix, zero))
+    b_ih, b_hh = (params.get(name + suffix, zero) for name in ("bias_ih", "bias_hh"))
+    return Weights(w_ih, w_hh, b_ih, b_hh, params.get("weight_ch" + suffix, 0.0))
+
+
+def cells_of(cell):
+    """By direction."""
+    return [CELLS[cell]] * 2 if isinstance(cell, str) else cell
 
 
 def merge_outputs(merge, outputs):
@@ -378,20 +413,22 @@ def network_forward(
 ):
     """x (T, N, I) through all layers.
 
-    `state` is h_0, or (h_0, c_0) for an LSTM; None is zero. `masks` are the factors of
-    dropout: a list of those (T, N, features) on the output of every layer but the last;
-    or a dict of them as "between", and of lists for every layer and direction, the same
-    at every step: "input" (N, I), and "recurrent" (N, H) of h as weights multiply it.
-    `steps`: an Extent; None is all.
+    `cell` is a name in CELLS, or a cell for each direction. `state` is h_0, or
+    (h_0, c_0) for an LSTM; None is zero. `masks` are the factors of dropout: a list of
+    those (T, N, features) on the output of every layer but the last; or a dict of them
+    as "between", and of lists for every layer and direction, the same at every step:
+    "input" (N, I), and "recurrent" (N, H) of h as weights multiply it. `steps`: an
+    Extent; None is all.
     """
-    cell, masks = CELLS[cell], masks_by_kind(masks)
+    cells, masks = cells_of(cell), masks_by_kind(masks)
+    has_c = cells[0].has_c
     steps = extent(*x.shape[:2]) if steps is None else steps
     params = {name: as_number(p) for name, p in params.items()}
     D, H = 1 + bidirectional, params["weight_hh_l0"].shape[1]
     if state is None:
         zero = np.zeros((num_layers * D, x.shape[1], H))
-        state = (zero, zero) if cell.has_c else zero
-    h_0, c_0 = state if cell.has_c else (state, [None] * (num_layers * D))
+        state = (zero, zero) if has_c else zero
+    h_0, c_0 = state if has_c else (state, [None] * (num_layers * D))
     x, traces = as_number(x), []
     for layer in range(num_layers):
         outputs = []
@@ -402,14 +439,14 @@ def network_forward(
             mask = masks["recurrent"][k] if "recurrent" in masks else None
             initial = as_number(h_0[k]), c_0[k]
             order = steps.in_order(d, reverse)
-            trace = forward(cell, x_d, *initial, w, order, mask)
+            trace = forward(cells[d], x_d, *initial, w, order, mask)
             outputs.append(in_order(trace.y, d, reverse))
             traces.append(trace)
         x = merge_outputs(merge, outputs)
         if "between" in masks and layer < num_layers - 1:
             x = x * masks["between"][layer]
     h_n = np.stack([trace.h[-1] for trace in traces])
-    c_n = np.stack([trace.c[-1] for trace in traces]) if cell.has_c else None
+    c_n = np.stack([trace.c[-1] for trace in traces]) if has_c else None
     return NetworkTrace(x, h_n, c_n, traces)
 
 
@@ -434,7 +471,7 @@ def network_backward(
     Incoming gradients that are None are zero; `dc` (L*D, T, N, H) is that of every c_t
     in order of computation.
     """
-    cell, masks = CELLS[cell], masks_by_kind(masks)
+    cells, masks = cells_of(cell), masks_by_kind(masks)
     params = {name: as_number(p) for name, p in params.items()}
     D, states = 1 + bidirectional, trace.h_n.shape
     T, N = trace.traces[0].x.shape[:2]
@@ -454,7 +491,7 @@ def network_backward(
             k = layer * D + d
             suffix = suffixes(num_layers, bidirectional)[k]
             dx_d, dh_0[k], dc_0[k], dw = backward(
-                cell,
+                cells[d],
                 in_order(dy_d, d, reverse),
                 dc[k],
                 dh_n[k],
@@ -466,11 +503,11 @@ def network_backward(
             )
             dx_d = in_order(dx_d, d, reverse)
             dx = dx + (dx_d * masks["input"][k] if "input" in masks else dx_d)
-            names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_ch")
             gradients |= {n + suffix: g for n, g in zip(names, dw, strict=True)}
         dy = dx
     gradients = {name: gradients[name] for name in params}
-    return dx, dh_0, dc_0 if cell.has_c else None, gradients
+    return dx, dh_0, dc_0 if cells[0].has_c else None, gradients
 
 
 def masks_by_kind(masks):

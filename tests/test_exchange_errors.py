@@ -127,6 +127,12 @@ WRONG = {
         {},
         "expected I=4, which the upper layers take",
     ),
+    "directions of oneDNN": (
+        exchange.from_onednn,
+        [{k: np.ones((2, 2, *a.shape[2:])) for k, a in ONEDNN.items()}],
+        {},
+        "expected one layer or one direction.* got L=2, D=2",
+    ),
     "gates of oneDNN": (
         exchange.from_onednn,
         [ONEDNN | {"weights_layer": np.ones((1, 1, I, 2, H))}],
@@ -196,6 +202,11 @@ def test_what_is_wrong_is_said(case):
 def test_only_layers(notation):
     with pytest.raises(TypeError, match="layer: expected an RNN, LSTM or GRU"):
         getattr(exchange, f"to_{notation}")(rnnext.LSTMCell(I, H))
+
+
+def test_onednn_runs_directions_independently():
+    with pytest.raises(ValueError, match="layer: expected one layer or one direction"):
+        exchange.to_onednn(rnnext.GRU(2 * H, H, num_layers=2, bidirectional=True))
 
 
 def test_onednn_has_one_array_for_all_layers():

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import rnnext
-from rnnext import _core
+from rnnext import _core, exchange
 
 PACKAGE = Path(rnnext.__file__).parent
 KERNELS = Path(__file__).parents[1] / "cpp" / "kernels"
@@ -119,6 +119,8 @@ def documented():
             for member, method in inspect.getmembers(value, inspect.isfunction):
                 if not member.startswith("_") or member == "__call__":
                     yield pytest.param(method, id=f"{name}.{member}")
+    for name in exchange.__all__:
+        yield pytest.param(getattr(exchange, name), id=f"exchange.{name}")
 
 
 def sections(text):

@@ -8,6 +8,7 @@ import pytest
 import reference
 from conftest import COMPLEX_STEP_TOLERANCE, derivative
 from reference import Weights
+from reference_activations import relu, sigmoid
 
 
 def assert_derivatives(loss, arrays, gradients):
@@ -31,7 +32,7 @@ def test_step(cell, rng):
     dh, dc = rng.standard_normal((2, N, H))
 
     def unpack(a):
-        w = Weights(*(a[name] for name in Weights._fields))
+        w = Weights(*(a[name] for name in Weights._fields if name in a))
         return a["x"], a["h"], a.get("c"), w
 
     def loss(a):
@@ -42,7 +43,8 @@ def test_step(cell, rng):
     _, c_next, gates = cell.step(x, h, c, w)
     dx, dh_0, dc_0, dw = cell.step_backward(dh, dc, x, h, c, gates, c_next, w)
     gradients = {"x": dx, "h": dh_0} | ({"c": dc_0} if cell.has_c else {})
-    assert_derivatives(loss, arrays, gradients | dw._asdict())
+    gradients |= {name: d for name, d in dw._asdict().items() if name in arrays}
+    assert_derivatives(loss, arrays, gradients)
 
 
 NETWORKS = {
@@ -125,12 +127,12 @@ def test_no_incoming_gradient_is_a_zero_one(cell, rng):
 def test_sigmoid_of_large_numbers():
     x = np.array([-np.inf, -1000, -700, 0, 40, 1000, np.inf])
     expected = [0, 0, np.exp(-700.0), 0.5, 1 / (1 + np.exp(-40.0)), 1, 1]
-    np.testing.assert_allclose(reference.sigmoid(x), expected, rtol=1e-15, atol=0)
-    both = reference.sigmoid(x) + reference.sigmoid(-x)
+    np.testing.assert_allclose(sigmoid(x), expected, rtol=1e-15, atol=0)
+    both = sigmoid(x) + sigmoid(-x)
     np.testing.assert_allclose(both, 1, rtol=1e-15)
 
 
 def test_relu_keeps_nan():
     np.testing.assert_array_equal(
-        reference.relu(np.array([np.nan, -1, -0.0, 2])), [np.nan, 0, 0, 2]
+        relu(np.array([np.nan, -1, -0.0, 2])), [np.nan, 0, 0, 2]
     )

@@ -149,7 +149,7 @@ py::object forward_call(const Stack<T>& stack, const py::object& x,
             for (index d = 0; d < D; ++d) {
                 LayerCache<T> cache{};
                 py::object c = py::none();
-                const Kept kept(coverage, d, T_, N, H, w.traits.saved);
+                const Kept kept(coverage, d, T_, N, H, stack[l * D + d].saved());
                 const py::object h = empty<T>(kept.states, cache.h);
                 if (has_c) c = empty<T>(kept.states, cache.c);
                 const py::object gates = empty<T>(kept.gates, cache.gates);
@@ -215,7 +215,7 @@ py::object backward_call(const Stack<T>& stack, const py::object& saved,
                         i < D ? form.sequence(T_, N, I) : Shape{T_, N, I});
         }
         if (i % D == 0) call.inputs.push_back(x);
-        const Kept shapes(coverage, i % D, T_, N, H, w.traits.saved);
+        const Kept shapes(coverage, i % D, T_, N, H, stack[i].saved());
         call.caches.push_back(
             {data<T>(entry[1], "saved h", shapes.states),
              has_c ? data<T>(entry[2], "saved c", shapes.states) : nullptr,
@@ -246,11 +246,12 @@ py::object backward_call(const Stack<T>& stack, const py::object& saved,
     py::list gradients;
     for (const Weights<T>& layer : stack.weights) {
         const index rows = layer.traits.gates * H;
-        typename NetworkBackward<T>::Gradients to;
+        typename NetworkBackward<T>::Gradients to{};
         gradients.append(empty<T>({rows, layer.input_size}, to.w_ih));
         gradients.append(empty<T>({rows, H}, to.w_hh));
         gradients.append(empty<T>({rows}, to.b_ih));
         gradients.append(empty<T>({rows}, to.b_hh));
+        if (layer.has_peephole()) gradients.append(empty<T>({3, H}, to.w_ch));
         call.gradients.push_back(to);
     }
     compute(2 * stack.flops(T_, N),

@@ -2,19 +2,73 @@
 #include "stack.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <optional>
 
 #include "register.hpp"
 
 namespace rnnext {
 namespace {
 
-CellKind cell_kind(const std::string& name) {
+constexpr const char* activation_names[] = {
+    "Relu",       "Tanh",        "Sigmoid", "Affine",   "LeakyRelu", "ThresholdedRelu",
+    "ScaledTanh", "HardSigmoid", "Elu",     "Softsign", "Softplus"};
+
+// The number of the name that `given` is.
+template <class Name>
+int choice(const char* argument, const std::string& given, int count, Name name) {
     std::string choices;
-    for (int i = 0; i < cell_kinds; ++i) {
-        if (name == cell_traits[i].name) return CellKind(i);
-        choices += (i ? ", " : "") + std::string(cell_traits[i].name);
+    for (int i = 0; i < count; ++i) {
+        if (given == name(i)) return i;
+        choices += (i ? ", " : "") + std::string(name(i));
     }
-    throw py::value_error("cell: expected one of " + choices + ", got '" + name + "'");
+    throw py::value_error(std::string(argument) + ": expected one of " + choices +
+                          ", got '" + given + "'");
+}
+
+CellKind cell_kind(const std::string& name) {
+    return CellKind(
+        choice("cell", name, cell_kinds, [](int i) { return cell_traits[i].name; }));
+}
+
+template <class V> V value(const py::handle& object, const char* name) {
+    try {
+        return object.cast<V>();
+    } catch (const py::cast_error&) {
+        throw py::type_error(std::string(name) + ": of the wrong type");
+    }
+}
+
+template <class T> Activation<T> activation(const py::handle& entry) {
+    const py::tuple parts = items(entry, "activations");
+    if (parts.size() != 3)
+        throw py::value_error("activations: expected (name, alpha, beta) in each");
+    const int kind = choice("activations", value<std::string>(parts[0], "activations"),
+                            int(std::size(activation_names)),
+                            [](int i) { return activation_names[i]; });
+    return {ActivationKind(kind), T(value<double>(parts[1], "alpha")),
+            T(value<double>(parts[2], "beta"))};
+}
+
+// Options of one direction, all but the peepholes; nothing where they are None.
+template <class T>
+std::optional<CellOptions<T>> cell_options(CellKind kind, const py::handle& entry) {
+    if (entry.is_none()) return std::nullopt;
+    const CellTraits& traits = cell_traits[int(kind)];
+    const py::tuple parts = items(entry, "options");
+    if (parts.size() != 4)
+        throw py::value_error(
+            "options: expected (activations, gate_clip, cell_clip, coupled) in each");
+    const py::tuple activations = items(parts[0], "activations");
+    if (int(activations.size()) != traits.gates + traits.has_c)
+        throw py::value_error("activations: expected one for each gate and for c");
+    CellOptions<T> made{};
+    for (std::size_t i = 0; i < activations.size(); ++i)
+        made.activation[i] = activation<T>(activations[i]);
+    made.gate_clip = T(value<double>(parts[1], "gate_clip"));
+    made.cell_clip = T(value<double>(parts[2], "cell_clip"));
+    made.coupled = value<bool>(parts[3], "coupled");
+    return made;
 }
 
 // In the order of Merge.
@@ -40,7 +94,7 @@ Merge merge_of(const py::object& name, index D, index layers) {
 // Weights that fit each other by the shapes that are asked for.
 template <class T>
 PyStack make_stack(CellKind kind, const std::vector<py::tuple>& layers, index D,
-                   Merge merge, bool reverse, bool backward) {
+                   Merge merge, bool reverse, bool backward, const py::tuple& options) {
     const py::tuple& first = layers[0];
     const index H = shape_of(first[1], "w_hh", 2)[1];
     if (H < 1) throw py::value_error("w_hh: expected H >= 1");
@@ -51,11 +105,19 @@ PyStack make_stack(CellKind kind, const std::vector<py::tuple>& layers, index D,
         const index I =
             stack->size() < D ? shape_of(first[0], "w_ih", 2)[1] : stack->output_size();
         if (I < 1) throw py::value_error("w_ih: expected I >= 1");
+        std::optional<CellOptions<T>> chosen;
+        if (options.size() > 0)
+            chosen = cell_options<T>(kind, options[std::size_t(stack->size() % D)]);
+        if (layer.size() == 5) {
+            if (kind != CellKind::lstm || !chosen)
+                throw py::value_error("w_ch: expected with the options of an LSTM");
+            chosen->peephole = data<T>(layer[4], "w_ch", {3, H});
+        }
         stack->weights.emplace_back(kind, I, H, data<T>(layer[0], "w_ih", {rows, I}),
                                     data<T>(layer[1], "w_hh", {rows, H}),
                                     optional_data<T>(layer[2], "b_ih", {rows}),
                                     optional_data<T>(layer[3], "b_hh", {rows}),
-                                    backward);
+                                    backward, chosen ? &*chosen : nullptr);
     }
     PyStack made;
     made.held = std::unique_ptr<ConstStack<T>>(std::move(stack));
@@ -63,19 +125,27 @@ PyStack make_stack(CellKind kind, const std::vector<py::tuple>& layers, index D,
 }
 
 PyStack make(const std::string& cell, const py::object& layers, index D, bool backward,
-             const py::object& merge, bool reverse) {
+             const py::object& merge, bool reverse, const py::object& options) {
     if (D != 1 && D != 2) throw py::value_error("directions: expected 1 or 2");
     if (reverse && D != 1) throw py::value_error("reverse: expected one direction");
     std::vector<py::tuple> arrays;
     for (const auto& layer : items(layers, "layers")) {
         arrays.push_back(items(layer, "layers"));
-        if (arrays.back().size() != 4)
-            throw py::value_error("layers: expected (w_ih, w_hh, b_ih, b_hh) in each");
+        if (arrays.back().size() != 4 && arrays.back().size() != 5)
+            throw py::value_error("layers: expected (w_ih, w_hh, b_ih, b_hh), then "
+                                  "perhaps w_ch, in each");
     }
     if (arrays.empty() || index(arrays.size()) % D != 0)
         throw py::value_error("layers: expected one for each layer and direction");
+    py::tuple chosen;  // empty: none
+    if (!options.is_none()) {
+        chosen = items(options, "options");
+        if (index(chosen.size()) != D)
+            throw py::value_error("options: expected one for each direction");
+    }
     return RNNEXT_BY_DTYPE(arrays[0][0], make_stack, cell_kind(cell), arrays, D,
-                           merge_of(merge, D, index(arrays.size())), reverse, backward);
+                           merge_of(merge, D, index(arrays.size())), reverse, backward,
+                           chosen);
 }
 
 }  // namespace
@@ -84,7 +154,7 @@ void register_stack(py::module_& m) {
     py::class_<PyStack>(m, "Stack", py::is_final())
         .def(py::init(&make), py::arg("cell"), py::arg("layers"), py::arg("directions"),
              py::arg("backward"), py::arg("merge") = "concat",
-             py::arg("reverse") = false);
+             py::arg("reverse") = false, py::arg("options") = py::none());
 }
 
 }  // namespace rnnext

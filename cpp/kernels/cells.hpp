@@ -2,19 +2,19 @@
 //
 // The list of cells. A cell is algebra only: a struct with `kind` (its row of
 // cell_traits) and two functions face to face, on SIMD values V; no loops, no pointers
-// into tensors.
+// into tensors. What its equations leave open is the policy's (cells/policy.hpp).
 //
-//   forward(a, prev, s) -> State
+//   forward(policy, a, prev, s) -> State
 //       a: pre-activations by column; s: filled with what backward needs.
-//   backward(s, prev, now, d, da) -> State
+//   backward(policy, s, prev, now, d, da) -> State
 //       d: gradient of the state after the step; da: filled with the gradient of a.
 //       Returns the part of the gradient of `prev` that bypasses the recurrent weights.
 //
 // A cell whose second product reads something else than h has three functions more:
 //
-//   operand(a, prev) -> V, operand_again(s, prev) -> V
+//   operand(policy, a, prev) -> V, operand_again(s, prev) -> V
 //       what that product reads; the same from what was saved.
-//   operand_backward(s, prev, d_operand, da) -> V
+//   operand_backward(policy, s, prev, d_operand, da) -> V
 //       completes da; returns what prev.h gets through the operand.
 #pragma once
 

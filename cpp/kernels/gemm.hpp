@@ -7,8 +7,8 @@
 //   A rows  ----->                                  zero, one fused multiply-add per k
 //   m  [a a a]   C[m] += a * [b0 b1]
 //
-// The order of summation depends on K alone (blocks of sum_block, k ascending), never on
-// the tile, the number of rows or the thread, so every element has the same bits
+// The order of summation depends on K alone (blocks of sum_block, k ascending), never
+// on the tile, the number of rows or the thread, so every element has the same bits
 // however the work is cut.
 #pragma once
 

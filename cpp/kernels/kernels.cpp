@@ -3,6 +3,7 @@
 // The kernel wing: compiled once per instruction set, each time in its own namespace
 // (RNNEXT_NAMESPACE). Allocates nothing, throws nothing, knows no threads, no Python
 // and no std::.
+#include "activation.hpp"
 #include "calibrate.hpp"
 #include "cells.hpp"
 #include "gemm.hpp"
@@ -29,6 +30,20 @@ template <class T> void tanh_all(const T* x, T* y, index n) noexcept {
     for_each_vector(x, y, n, [](Vec<T> v) RNNEXT_LAMBDA { return tanh(v); });
 }
 
+template <class T>
+void activate_all(const Activation<T>& f, const T* x, T* y, T* slope,
+                  index n) noexcept {
+    for (index i = 0; i < n; i += lanes<T>) {
+        const Activated<Vec<T>> found = activate(f, load_partial(x + i, n - i));
+        store_partial(y + i, found.value, n - i);
+        store_partial(slope + i, found.slope, n - i);
+    }
+}
+
+template <class Cell, class Policy, class T>
+constexpr CellKernels<T> scans = {scan_forward<Cell, Policy, T>,
+                                  scan_backward<Cell, Policy, T>};
+
 template <class T, class... Cell> constexpr Kernels<T> make_kernels(CellList<Cell...>) {
     return {
         lanes<T>,
@@ -41,9 +56,10 @@ template <class T, class... Cell> constexpr Kernels<T> make_kernels(CellList<Cel
         exp_all<T>,
         sigmoid_all<T>,
         tanh_all<T>,
+        activate_all<T>,
         multiply_adds<T>,
         read<T>,
-        {{scan_forward<Cell, T>, scan_backward<Cell, T>}...},
+        {{scans<Cell, Plain<T>, T>, scans<Cell, General<T>, T>}...},  // by cell
     };
 }
 

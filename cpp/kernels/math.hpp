@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// exp, sigmoid and tanh on vectors, and the derivatives in terms of the output. One
-// core serves all: x = n ln 2 + r, e^r = 1 + q(r), scaled by 2^n in two steps so that
-// subnormal results come out right. No tables, no branches; the floating-point
+// exp, sigmoid, tanh and their kin on vectors, and derivatives in terms of the output.
+// One core serves all: x = n ln 2 + r, e^r = 1 + q(r), scaled by 2^n in two steps so
+// that subnormal results come out right. No tables, no branches; the floating-point
 // environment is left alone. Coefficients: tools/minimax.py.
 #pragma once
 
@@ -135,6 +135,40 @@ template <class V> RNNEXT_INLINE V tanh(V x) {
     return with_sign(abs(fma(correction, fma(half, y, half), y)), x);
 }
 
+// e^x - 1 = s (1 + q) - 1, s a power of two, for x <= 0; NaN kept. Error: at most
+// 2 ULP (float and double, sampled).
+template <class V> RNNEXT_INLINE V expm1(V x) {
+    using C = ExpConstants<ScalarOf<V>>;
+    const V lowest = splat(-2 * C::tanh_is_one);
+    const Reduced<V> t = reduce(select<V>(x < lowest, lowest, x));
+    const V s = power_of_two(t.n_magic);
+    return fma(s, exp_minus_one(t.r), s - splat_as<V>(1));
+}
+
+// log(1 + u) for 0 <= u <= 1: 2 atanh(u / (2 + u)) by its series, and where 1 + u is
+// large, log(2) and that of (1 + u) / 2.
+template <class V> RNNEXT_INLINE V log1p(V u) {
+    constexpr int terms = sizeof(ScalarOf<V>) == 4 ? 5 : 10;  // z^(terms + 1) < 2^-54
+    const V one = splat_as<V>(1), two = splat_as<V>(2), zero = splat_as<V>(0);
+    const auto large = u > splat_as<V>(0.4142135);
+    const V t = select<V>(large, u - one, u);
+    const V s = t / (t + two + select<V>(large, two, zero)), z = s * s;
+    V sum = zero;
+    unroll<terms>([&](auto i) RNNEXT_LAMBDA {
+        constexpr int k = terms - decltype(i)::value;
+        sum = fma(sum, z, splat_as<V>(ScalarOf<V>(1) / (2 * k + 1)));
+    });
+    const V half = fma(s * z, sum, s);
+    return half + half + select<V>(large, splat_as<V>(0x1.62e42fefa39efp-1), zero);
+}
+
+// log(1 + e^x) = max(x, 0) + log(1 + e^-|x|). Error: at most 3 ULP (float and double,
+// sampled); subnormal results kept.
+template <class V> RNNEXT_INLINE V softplus(V x) {
+    const V zero = splat_as<V>(0);
+    return select<V>(x > zero, x, zero) + log1p(exp(-abs(x)));
+}
+
 #if defined(RNNEXT_NO_FMA)
 // Without fused multiply-add the corrections above round too often for the result to be
 // monotone; double precision has room to spare. Error: at most 0.51 ULP.
@@ -146,6 +180,12 @@ RNNEXT_INLINE vf sigmoid(vf x) {
 }
 RNNEXT_INLINE vf tanh(vf x) {
     return in_double(x, [](vd v) RNNEXT_LAMBDA { return tanh(v); });
+}
+RNNEXT_INLINE vf expm1(vf x) {
+    return in_double(x, [](vd v) RNNEXT_LAMBDA { return expm1(v); });
+}
+RNNEXT_INLINE vf softplus(vf x) {
+    return in_double(x, [](vd v) RNNEXT_LAMBDA { return softplus(v); });
 }
 #endif
 

@@ -13,6 +13,10 @@ namespace rnnext::RNNEXT_NAMESPACE {
 
 template <class Cell> constexpr CellTraits traits_of = cell_traits[int(Cell::kind)];
 template <class Cell> constexpr bool two_products = traits_of<Cell>.h[1].count > 0;
+// What backward needs: the cell's values, then the slopes that a policy keeps.
+template <class Cell, class Policy>
+constexpr int saved_by =
+    traits_of<Cell>.saved + (Policy::keeps_slopes ? traits_of<Cell>.gates : 0);
 
 // Rows that go through the products of all blocks before the cell is applied to any:
 // their pre-activations fit the nearest cache, and the products run several panels
@@ -66,17 +70,19 @@ template <class Cell, class T> struct ColumnsAt {
     }
 };
 
-template <class Cell, class T>
+template <class Cell, class Policy, class T>
 RNNEXT_INLINE void operand_at(const ForwardScan<T>& f, index step, const Place& p) {
     const ColumnsAt<Cell, T> columns(f, step, p);
     const index at = p.row * f.state_row + p.unit;
     const Vec<T> h = load(fed_at(f, step) + at);
-    store(f.operand + at, Cell::operand(columns.a, State<Vec<T>>{h, {}}));
+    Vec<T> slopes[traits_of<Cell>.gates];
+    const Policy policy(f.options, p.unit, slopes);
+    store(f.operand + at, Cell::operand(policy, columns.a, State<Vec<T>>{h, {}}));
 }
 
-template <class Cell, class T>
+template <class Cell, class Policy, class T>
 RNNEXT_INLINE void forward_at(const ForwardScan<T>& f, index step, const Place& p) {
-    constexpr int saved = traits_of<Cell>.saved;
+    constexpr int saved = saved_by<Cell, Policy>;
     using V = Vec<T>;
     const ColumnsAt<Cell, T> columns(f, step, p);
     const index at = p.row * f.state_row + p.unit;
@@ -84,7 +90,8 @@ RNNEXT_INLINE void forward_at(const ForwardScan<T>& f, index step, const Place& 
     State<V> prev{load(h_at(f, step) + at), {}};
     if constexpr (traits_of<Cell>.has_c) prev.c = load(f.c + at);
     V s[saved + 1];
-    const State<V> now = Cell::forward(columns.a, prev, s);
+    const Policy policy(f.options, p.unit, s + traits_of<Cell>.saved);
+    const State<V> now = Cell::forward(policy, columns.a, prev, s);
 
     store(h_at(f, step + 1) + at, now.h);
     if (f.dropped) store(fed_at(f, step + 1) + at, now.h * load(f.factors + at));
@@ -104,7 +111,7 @@ RNNEXT_INLINE void forward_at(const ForwardScan<T>& f, index step, const Place& 
     }
 }
 
-template <class Cell, class T>
+template <class Cell, class Policy, class T>
 void scan_forward(const ForwardScan<T>& f, Range rows, Range blocks,
                   Sync sync) noexcept {
     // Product number `which` of one step, then `apply` at every place.
@@ -126,12 +133,13 @@ void scan_forward(const ForwardScan<T>& f, Range rows, Range blocks,
     };
 
     for (index step = 0; step < f.steps; ++step) {
-        const auto finish = [&](const Place& p)
-                                RNNEXT_LAMBDA { forward_at<Cell, T>(f, step, p); };
+        const auto finish = [&](const Place& p) RNNEXT_LAMBDA {
+            forward_at<Cell, Policy, T>(f, step, p);
+        };
         const T* const h = fed_at(f, step);
         if constexpr (two_products<Cell>) {
             phase(step, h, 0, [&](const Place& p) RNNEXT_LAMBDA {
-                operand_at<Cell, T>(f, step, p);
+                operand_at<Cell, Policy, T>(f, step, p);
             });
             phase(step, f.operand, 1, finish);
         } else {
@@ -143,12 +151,12 @@ void scan_forward(const ForwardScan<T>& f, Range rows, Range blocks,
 // ---- backward ---------------------------------------------------------------
 
 // What forward kept at a place: the saved values and the states around the step.
-template <class Cell, class T> struct KeptAt {
-    Vec<T> s[traits_of<Cell>.saved + 1];
+template <class Cell, class Policy, class T> struct KeptAt {
+    Vec<T> s[saved_by<Cell, Policy> + 1];
     State<Vec<T>> prev{}, now{};
 
     RNNEXT_INLINE KeptAt(const BackwardScan<T>& f, index step, const Place& p) {
-        constexpr int saved = traits_of<Cell>.saved;
+        constexpr int saved = saved_by<Cell, Policy>;
         const index before = (f.step[step].before + p.row) * f.units + p.unit;
         const index kept = (f.step[step].kept + p.row) * f.units;
         prev.h = load_partial(f.h + before, p.count);
@@ -172,11 +180,11 @@ RNNEXT_INLINE Vec<T> dropped_at(const BackwardScan<T>& f, const Place& p, Vec<T>
 
 // dh and dc become the part that bypasses the recurrent weights; da is filled, but for
 // the columns that wait for the operand's gradient.
-template <class Cell, class T>
+template <class Cell, class Policy, class T>
 RNNEXT_INLINE void backward_at(const BackwardScan<T>& f, index step, const Place& p) {
     constexpr int columns = traits_of<Cell>.columns;
     using V = Vec<T>;
-    const KeptAt<Cell, T> kept(f, step, p);
+    KeptAt<Cell, Policy, T> kept(f, step, p);
     T* const dh = f.dh + p.row * f.d_row + p.unit;
     T* const dc = f.dc + p.row * f.d_row + p.unit;
 
@@ -191,7 +199,8 @@ RNNEXT_INLINE void backward_at(const BackwardScan<T>& f, index step, const Place
                 f.dc_all + (f.step[step].kept + p.row) * f.units + p.unit, p.count);
     }
     V da[columns] = {};
-    const State<V> bypass = Cell::backward(kept.s, kept.prev, kept.now, d, da);
+    Policy policy(f.options, p.unit, kept.s + traits_of<Cell>.saved);
+    const State<V> bypass = Cell::backward(policy, kept.s, kept.prev, kept.now, d, da);
 
     store(dh, bypass.h);
     if constexpr (traits_of<Cell>.has_c) store(dc, bypass.c);
@@ -199,8 +208,9 @@ RNNEXT_INLINE void backward_at(const BackwardScan<T>& f, index step, const Place
     T* const to = f.da + row * f.da_row + p.unit;
     unroll<columns>(
         [&](auto i) RNNEXT_LAMBDA { store_partial(to + i * f.units, da[i], p.count); });
+    policy.store_peephole_terms(to + columns * f.units, f.units, p.count);
     if (f.dropped) {  // read here, since most cells do not ask for the h before
-        const V h = KeptAt<Cell, T>(f, step, p).prev.h;
+        const V h = KeptAt<Cell, Policy, T>(f, step, p).prev.h;
         store_partial(f.dropped + row * f.units + p.unit, dropped_at(f, p, h), p.count);
     }
     if constexpr (two_products<Cell>) {
@@ -211,12 +221,12 @@ RNNEXT_INLINE void backward_at(const BackwardScan<T>& f, index step, const Place
 }
 
 // Completes da, and dh with what comes through the operand.
-template <class Cell, class T>
+template <class Cell, class Policy, class T>
 RNNEXT_INLINE void operand_backward_at(const BackwardScan<T>& f, index step,
                                        const Place& p) {
     constexpr int columns = traits_of<Cell>.columns;
     constexpr Columns completed = traits_of<Cell>.h[0];
-    const KeptAt<Cell, T> kept(f, step, p);
+    KeptAt<Cell, Policy, T> kept(f, step, p);
     T* const dh = f.dh + p.row * f.d_row + p.unit;
     T* const to = f.da + (f.step[step].a + p.row) * f.da_row + p.unit;
 
@@ -224,14 +234,15 @@ RNNEXT_INLINE void operand_backward_at(const BackwardScan<T>& f, index step,
     unroll<columns>(
         [&](auto i) RNNEXT_LAMBDA { da[i] = load_partial(to + i * f.units, p.count); });
     const Vec<T> d_operand = load(f.d_operand + p.row * f.d_row + p.unit);
+    const Policy policy(f.options, p.unit, kept.s + traits_of<Cell>.saved);
     const State<Vec<T>> fed{dropped_at(f, p, kept.prev.h), {}};
-    const Vec<T> d_fed = Cell::operand_backward(kept.s, fed, d_operand, da);
+    const Vec<T> d_fed = Cell::operand_backward(policy, kept.s, fed, d_operand, da);
     store(dh, load(dh) + dropped_at(f, p, d_fed));
     for (int i = completed.first; i < completed.first + completed.count; ++i)
         store_partial(to + i * f.units, da[i], p.count);
 }
 
-template <class Cell, class T>
+template <class Cell, class Policy, class T>
 void scan_backward(const BackwardScan<T>& f, Range rows, Range blocks,
                    Sync sync) noexcept {
     // All columns of da that the product reads must be there: hence the wait.
@@ -250,14 +261,14 @@ void scan_backward(const BackwardScan<T>& f, Range rows, Range blocks,
         const Range mine = rows_of(f.step[step], rows);
         for (index block = blocks.begin; block < blocks.end; ++block)
             for_places<T>(mine, f.units, block, [&](const Place& p) RNNEXT_LAMBDA {
-                backward_at<Cell, T>(f, step, p);
+                backward_at<Cell, Policy, T>(f, step, p);
             });
         if constexpr (two_products<Cell>) {
             T* const d_operand = f.d_operand + rows.begin * f.d_row;
             multiply(step, 1, f.zeros, 0, d_operand);
             for (index block = blocks.begin; block < blocks.end; ++block)
                 for_places<T>(mine, f.units, block, [&](const Place& p) RNNEXT_LAMBDA {
-                    operand_backward_at<Cell, T>(f, step, p);
+                    operand_backward_at<Cell, Policy, T>(f, step, p);
                 });
         }
         if (!f.factors) {

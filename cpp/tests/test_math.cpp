@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// exp, sigmoid and tanh of every instruction set of this machine against the C library
-// in a wider type: error in ULP, order, symmetry, edges.
+// exp, sigmoid, tanh and the other activations of every instruction set of this machine
+// against the C library in a wider type: error in ULP, order, symmetry, edges.
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -12,6 +13,7 @@
 #include <limits>
 #include <random>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "dispatch.hpp"
@@ -182,6 +184,97 @@ TEST_CASE_TEMPLATE("edges", T, float, double) {
         for (T x = T(0.001); x < 12; x += T(0.013)) {
             CHECK(of(k.tanh, -x) == -of(k.tanh, x));
             CHECK(std::abs(of(k.tanh, x)) <= 1);
+        }
+    }
+}
+
+template <class Wide> Wide exact_elu(Wide x) { return x < 0 ? std::expm1(x) : x; }
+template <class Wide> Wide exact_softplus(Wide x) {
+    return std::max(x, Wide(0)) + std::log1p(std::exp(-std::abs(x)));
+}
+
+TEST_CASE_TEMPLATE("elu and softplus: at most 3 ULP, and their slopes", T, float,
+                   double) {
+    using Wide = std::conditional_t<sizeof(T) == 4, double, long double>;
+    struct Chosen {
+        Activation<T> activation;
+        Wide (*exact)(Wide);
+        Wide (*slope)(Wide);
+    };
+    const Chosen chosen[] = {{{ActivationKind::elu, T(1), T(0)},
+                              exact_elu<Wide>,
+                              [](Wide x) { return x < 0 ? exact_exp(x) : Wide(1); }},
+                             {{ActivationKind::softplus, T(0), T(0)},
+                              exact_softplus<Wide>,
+                              exact_sigmoid<Wide>}};
+    const T extent = sizeof(T) == 4 ? 110 : 750;
+    const long samples = thorough() ? 100'000'000 : 1'000'000;
+    std::mt19937_64 random(2);
+    for (const std::string& name : available_isas()) {
+        select_isa(name);
+        for (const Chosen& f : chosen) {
+            double worst = 0, worst_slope = 0, at = 0;
+            constexpr long batch = 1000;
+            std::vector<T> x(batch), y(batch), slope(batch);
+            for (long i = 0; i < samples; i += batch) {
+                const T scale = i % 3 == 0 ? T(2) : i % 3 == 1 ? extent : T(1e-3);
+                for (T& v : x) v = scale * T(2 * double(random() >> 11) * 0x1p-53 - 1);
+                kernels<T>().activate(f.activation, x.data(), y.data(), slope.data(),
+                                      batch);
+                for (std::size_t j = 0; j < x.size(); ++j) {
+                    const double e = error_in_ulp(y[j], f.exact(Wide(x[j])));
+                    if (!(e <= worst)) worst = e, at = double(x[j]);
+                    worst_slope = std::max(worst_slope,
+                                           error_in_ulp(slope[j], f.slope(Wide(x[j]))));
+                }
+            }
+            INFO(name, " worst ", worst, " ULP at ", at);
+            MESSAGE(name << " activation " << int(f.activation.kind) << " " << worst
+                         << " ULP at " << at);
+            CHECK(worst <= 3);
+            CHECK(worst_slope <= 2);
+        }
+    }
+}
+
+TEST_CASE_TEMPLATE("activations at their corners", T, float, double) {
+    const T inf = std::numeric_limits<T>::infinity();
+    using Kind = ActivationKind;
+    struct Corner {
+        Activation<T> activation;
+        T x, y, slope;
+    };
+    const T quarter = T(0.25), half = T(0.5);
+    const Corner corners[] = {
+        {{Kind::relu, 0, 0}, 0, 0, 0},
+        {{Kind::relu, 0, 0}, 2, 2, 1},
+        {{Kind::tanh, 0, 0}, 0, 0, 1},
+        {{Kind::sigmoid, 0, 0}, 0, half, quarter},
+        {{Kind::affine, half, 2}, 3, T(3.5), half},
+        {{Kind::leaky_relu, quarter, 0}, -2, -half, quarter},
+        {{Kind::leaky_relu, quarter, 0}, 0, 0, 1},
+        {{Kind::thresholded_relu, half, 0}, half, half, 1},
+        {{Kind::thresholded_relu, half, 0}, quarter, 0, 0},
+        {{Kind::scaled_tanh, 2, half}, 0, 0, 1},
+        {{Kind::hard_sigmoid, quarter, half}, -2, 0, 0},
+        {{Kind::hard_sigmoid, quarter, half}, 2, 1, 0},
+        {{Kind::hard_sigmoid, quarter, half}, 1, T(0.75), quarter},
+        {{Kind::elu, 2, 0}, 0, 0, 1},
+        {{Kind::elu, 2, 0}, -inf, -2, 0},
+        {{Kind::softsign, 0, 0}, -1, -half, quarter},
+        {{Kind::softsign, 0, 0}, inf, 1, 0},
+        {{Kind::softplus, 0, 0}, inf, inf, 1},
+        {{Kind::softplus, 0, 0}, -inf, 0, 0},
+    };
+    for (const std::string& name : available_isas()) {
+        select_isa(name);
+        for (const Corner& c : corners) {
+            CAPTURE(name);
+            CAPTURE(int(c.activation.kind));
+            T y, slope;
+            kernels<T>().activate(c.activation, &c.x, &y, &slope, 1);
+            CHECK(y == c.y);
+            CHECK(slope == c.slope);
         }
     }
 }

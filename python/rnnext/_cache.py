@@ -27,6 +27,7 @@ class Kind(NamedTuple):
     merge: str | None
     reverse: bool
     dtype: str
+    options: str
 
     @property
     def from_end(self) -> tuple[bool, ...]:
@@ -34,7 +35,8 @@ class Kind(NamedTuple):
         return (False, True) if self.D == 2 else (self.reverse,)
 
     def __str__(self) -> str:
-        return f"({', '.join(f'{k}={v}' for k, v in self._asdict().items())})"
+        words = [f"{k}={v}" for k, v in self._asdict().items() if k != "options"]
+        return f"({', '.join(words)}{self.options})"
 
 
 def read_only(array: Array) -> Array:

@@ -21,7 +21,7 @@ Array = NDArray[Float]
 # (x (T,N,I_l), h (T+1,N,H), c (T+1,N,H) or None, gates (T,N,S,H)) of one layer and
 # direction. h, c and gates are in order of computation, x in order of time; the first x
 # has the axes of the input. S = G, but 0 for the RNN cells (h says it all) and 4 for
-# "gru": r z n, then W_hn h + b_hn.
+# "gru": r z n, then W_hn h + b_hn; with options G more, the slopes of the activations.
 Saved = tuple[Array, Array, Array | None, Array]
 
 # h, or where the cell has a c, a tuple (h, c), of which any part may be None.
@@ -35,8 +35,11 @@ Masks = (
 # y, of directions that stay apart a tuple of two, or of a cell None; the state; and
 # what `backward` needs, or None.
 NetworkResult = tuple[Any, Any, Any]
+# Of one direction: (name, alpha, beta) for every gate and, where the cell has a c, its
+# output, ONNX's names; gate_clip; cell_clip (infinity: none); coupled.
+CellOptions = tuple[Sequence[tuple[str, float, float]], float, float, bool]
 # dx or None; the gradient of the initial state; of every layer and direction dw_ih
-# (G*H,I_l), dw_hh (G*H,H), db_ih (G*H,), db_hh (G*H,).
+# (G*H,I_l), dw_hh (G*H,H), db_ih (G*H,), db_hh (G*H,) and with peepholes dw_ch (3,H).
 NetworkGradients = tuple[Any, Any, list[Array]]
 
 __version__: str
@@ -48,10 +51,12 @@ class Stack:
     cell: "rnn_tanh", "rnn_relu", "lstm", "gru" (reset after the recurrent product)
     or "gru_reset_before". layers: (w_ih, w_hh, b_ih, b_hh) of every layer and
     direction, in PyTorch's gate order: w_ih (G*H, I), from the second layer on
-    (G*H, F), w_hh (G*H, H), biases (G*H,) or None. backward=False leaves out what
-    only `backward` needs. merge: what becomes of two directions, "concat" (F = D*H),
+    (G*H, F), w_hh (G*H, H), biases (G*H,) or None. A fifth, w_ch (3, H), are the
+    peepholes of an LSTM with options. backward=False leaves out what only `backward`
+    needs. merge: what becomes of two directions, "concat" (F = D*H),
     "sum", "mul", "ave" (F = H) or None, which leaves them apart (F = H, one layer).
     reverse: the only direction runs from the end.
+    options: of every direction; None where the cell is as its authors wrote it.
     """
 
     def __init__(
@@ -62,6 +67,7 @@ class Stack:
         backward: bool,
         merge: str | None = "concat",
         reverse: bool = False,
+        options: Sequence[CellOptions | None] | None = None,
     ) -> None: ...
 
 @final

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import ClassVar, Generic
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import DTypeLike
 
 from . import _core
 from ._cache import S
+from ._options import CellOptions
 from ._parameters import Parametrised
 from ._validation import (
     Array,
@@ -47,6 +49,7 @@ class Network(Parametrised, Generic[S]):
         directions: int,
         dtype: DTypeLike,
         rng: np.random.Generator,
+        options: CellOptions | None = None,
     ) -> None:
         """One suffix of the parameters' names for every layer and direction."""
         self.input_size = positive_integer("input_size", input_size)
@@ -54,34 +57,45 @@ class Network(Parametrised, Generic[S]):
         self.bias = boolean("bias", bias)
         self._cell = cell
         self._directions = directions
-        self._names = [[f"{name}{suffix}" for name in _NAMES] for suffix in suffixes]
-        rows = self._gates * self.hidden_size
+        self._core_options = options.core if options else None
+        names = [*_NAMES, "weight_ch"] if options and options.peephole else [*_NAMES]
+        self._names = [[f"{name}{suffix}" for name in names] for suffix in suffixes]
+        H, rows = self.hidden_size, self._gates * self.hidden_size
         # Features of an output, F, which the next layer takes.
-        self._output_size = self.hidden_size * (
-            directions if self.merge == "concat" else 1
-        )
+        self._output_size = H * (directions if self.merge == "concat" else 1)
         self._input_sizes = [
             self.input_size if i < directions else self._output_size
             for i in range(len(self._names))
         ]
         shapes: dict[str, tuple[int, ...]] = {}
-        for columns, names in zip(self._input_sizes, self._names, strict=True):
-            rest = ((columns,), (self.hidden_size,), (), ())[: 4 if self.bias else 2]
-            shapes |= {n: (rows, *r) for n, r in zip(names, rest, strict=False)}
-        super().__init__(shapes, self.hidden_size**-0.5, float_dtype(dtype), rng)
+        for columns, labels in zip(self._input_sizes, self._names, strict=True):
+            every = ((rows, columns), (rows, H), (rows,), (rows,), (3, H))
+            shapes |= {
+                label: shape
+                for name, label, shape in zip(names, labels, every, strict=False)
+                if self.bias or not name.startswith("bias")
+            }
+        super().__init__(shapes, H**-0.5, float_dtype(dtype), rng)
 
     def _pack(self, backward: bool) -> _core.Stack:
         get = self._arrays.get
         layers = [[get(name) for name in names] for names in self._names]
         return _core.Stack(
-            self._cell, layers, self._directions, backward, self.merge, self.reverse
+            self._cell,
+            layers,
+            self._directions,
+            backward,
+            self.merge,
+            self.reverse,
+            self._core_options,
         )
 
     def _named(self, gradients: Sequence[Array]) -> dict[str, Array]:
         """The gradients that `_core.backward` gives, under the parameters' names."""
-        if not self.bias:
-            gradients = [g for i, g in enumerate(gradients) if i % 4 < 2]
-        return dict(zip(self._arrays, gradients, strict=True))
+        if self.bias:
+            return dict(zip(self._arrays, gradients, strict=True))
+        every = dict(zip(chain(*self._names), gradients, strict=True))
+        return {name: every[name] for name in self._arrays}
 
     def _checked_state(
         self,

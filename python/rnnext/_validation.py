@@ -137,13 +137,25 @@ def choice(name: str, value: object, choices: Sequence[str | None]) -> Any:
     return value
 
 
-def probability(name: str, value: object) -> float:
-    number = (int, float, np.integer, np.floating)
-    if isinstance(value, bool) or not isinstance(value, number):
+def number(name: str, value: object) -> float:
+    kinds = (int, float, np.integer, np.floating)
+    if isinstance(value, bool) or not isinstance(value, kinds):
         raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name}: expected a number from 0 to 1, got {value}")
     return float(value)
+
+
+def finite(name: str, value: object) -> float:
+    given = number(name, value)
+    if not np.isfinite(given):
+        raise ValueError(f"{name}: expected a finite number, got {value}")
+    return given
+
+
+def probability(name: str, value: object) -> float:
+    given = number(name, value)
+    if not 0 <= given <= 1:
+        raise ValueError(f"{name}: expected a number from 0 to 1, got {value}")
+    return given
 
 
 def float_dtype(value: DTypeLike) -> np.dtype[Any]:

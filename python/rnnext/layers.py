@@ -4,11 +4,16 @@ Positional arguments, parameter names, shapes, order and initial distribution ar
 PyTorch's: every parameter from U(-1/sqrt(H), 1/sqrt(H)).
 """
 
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
 import numpy as np
 from numpy.typing import DTypeLike
 
 from ._recurrent import Recurrent
-from ._validation import Array, boolean, choice, integer
+from ._validation import Array, boolean, choice, finite, integer
+
+Activations: TypeAlias = Sequence[Any]  # names or tuples, or two sequences of them
 
 
 class RNN(Recurrent[Array]):
@@ -45,6 +50,14 @@ class RNN(Recurrent[Array]):
     recurrent_dropout : float, keyword, default 0
         Likewise of a unit of h_{t-1} where W_hh multiplies it. Keras's
         `recurrent_dropout`.
+    activations : list, keyword, optional
+        Another f, in a list of one: a name or ``(name, alpha, beta)``; for two
+        directions there may be two lists. The names are ONNX's [3]_, in any case: Relu,
+        Tanh, Sigmoid, Affine, LeakyRelu, ThresholdedRelu, ScaledTanh, HardSigmoid, Elu,
+        Softsign, Softplus, with its default alpha and beta; Affine and ScaledTanh have
+        none.
+    gate_clip : float, keyword, optional
+        Bounds what goes into these activations to ±gate_clip: ``clip`` of ONNX [3]_.
     dtype : {float32, float64}, keyword, default float32
         Of parameters, inputs and outputs.
     rng : None, int or numpy.random.Generator, keyword, optional
@@ -60,6 +73,7 @@ class RNN(Recurrent[Array]):
     .. [1] Elman, "Finding structure in time", Cognitive Science 14(2), 1990.
     .. [2] Gal & Ghahramani, "A theoretically grounded application of dropout in
        recurrent neural networks", NeurIPS 2016.
+    .. [3] The operators RNN, GRU and LSTM of ONNX, https://onnx.ai/onnx/operators.
 
     Examples
     --------
@@ -68,6 +82,8 @@ class RNN(Recurrent[Array]):
     >>> y, h_n = rnn(np.zeros((5, 2, 3), np.float32))
     >>> y.shape, h_n.shape
     ((5, 2, 4), (2, 2, 4))
+    >>> rnnext.RNN(3, 4, activations=[("LeakyRelu", 0.1)], rng=0)(y[..., :3])[0].shape
+    (5, 2, 4)
     """
 
     _gates = 1
@@ -88,10 +104,14 @@ class RNN(Recurrent[Array]):
         reverse: bool = False,
         input_dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
+        activations: Activations | None = None,
+        gate_clip: float | None = None,
         dtype: DTypeLike = np.float32,
         rng: object = None,
     ) -> None:
         self.nonlinearity = checked_nonlinearity(nonlinearity)
+        if activations is not None and nonlinearity != "tanh":
+            raise ValueError("nonlinearity: expected only one of it and activations")
         super().__init__(
             f"rnn_{nonlinearity}",
             input_size,
@@ -107,6 +127,7 @@ class RNN(Recurrent[Array]):
             reverse=reverse,
             input_dropout=input_dropout,
             recurrent_dropout=recurrent_dropout,
+            options={"activations": activations, "gate_clip": gate_clip},
         )
 
 
@@ -148,6 +169,28 @@ class LSTM(Recurrent[tuple[Array, Array]]):
     recurrent_dropout : float, keyword, default 0
         Likewise of a unit of h_{t-1} where W_hh multiplies it, for all gates the same
         as in [3]_. Keras's `recurrent_dropout` draws for each gate.
+    activations : list, keyword, optional
+        What stands in place of sigmoid and tanh, in a list of five: for i, f, g, o, and
+        for c_t on its way to h_t. Each is a name or ``(name, alpha, beta)``; for two
+        directions there may be two lists. The names are ONNX's [4]_, in any case: Relu,
+        Tanh, Sigmoid, Affine, LeakyRelu, ThresholdedRelu, ScaledTanh, HardSigmoid, Elu,
+        Softsign, Softplus, with its default alpha and beta; Affine and ScaledTanh have
+        none.
+    gate_clip : float, keyword, optional
+        Bounds what goes into the activations of i, f, g, o to ±gate_clip: ``clip`` of
+        ONNX [4]_. As in ONNX Runtime it comes after the peephole term, and c_t is not
+        bounded on its way to h_t.
+    peephole : bool, keyword, default False
+        Whether gates see the cell state [5]_: a parameter ``weight_ch_l0`` (3, H), rows
+        p_i, p_f, p_o. What goes into the activations of i and f has p_i c_{t-1} and
+        p_f c_{t-1} added, that of o has p_o c_t, as in ONNX and oneDNN.
+    coupled : bool, keyword, default False
+        Whether f = 1 - i: ONNX's ``input_forget``. The weights, bias, peephole and
+        activation of f then have no effect, and zero gradients.
+    cell_clip : float, keyword, optional
+        Bounds c_t to ±cell_clip, as cuDNN's ``cudnnRNNSetClip`` does.
+    forget_bias : float, keyword, default 0
+        Added to the initial value of ``bias_ih`` of f; 1 is usual [6]_.
     dtype : {float32, float64}, keyword, default float32
         Of parameters, inputs and outputs.
     rng : None, int or numpy.random.Generator, keyword, optional
@@ -168,6 +211,10 @@ class LSTM(Recurrent[tuple[Array, Array]]):
        2000.
     .. [3] Gal & Ghahramani, "A theoretically grounded application of dropout in
        recurrent neural networks", NeurIPS 2016.
+    .. [4] The operators RNN, GRU and LSTM of ONNX, https://onnx.ai/onnx/operators.
+    .. [5] Gers & Schmidhuber, "Recurrent nets that time and count", IJCNN 2000.
+    .. [6] Jozefowicz, Zaremba & Sutskever, "An empirical exploration of recurrent
+       network architectures", ICML 2015.
 
     Examples
     --------
@@ -178,10 +225,23 @@ class LSTM(Recurrent[tuple[Array, Array]]):
     >>> grads = lstm.backward(cache, np.ones_like(y))
     >>> grads.x.shape, grads.parameters["weight_ih_l0"].shape
     ((5, 2, 3), (16, 3))
+
+    With peepholes, and ONNX's HardSigmoid for the gates:
+
+    >>> hard = ["HardSigmoid", "HardSigmoid", "Tanh", "HardSigmoid", "Tanh"]
+    >>> lstm = rnnext.LSTM(3, 4, peephole=True, activations=hard, rng=0)
+    >>> list(lstm.parameters)[-1], lstm(x)[0].shape
+    ('weight_ch_l0', (5, 2, 4))
     """
 
     _gates = 4
     _has_c = True
+    _defaults = Recurrent._defaults | {
+        "peephole": False,
+        "coupled": False,
+        "cell_clip": None,
+        "forget_bias": 0.0,
+    }
 
     def __init__(
         self,
@@ -198,6 +258,12 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         reverse: bool = False,
         input_dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
+        activations: Activations | None = None,
+        gate_clip: float | None = None,
+        peephole: bool = False,
+        coupled: bool = False,
+        cell_clip: float | None = None,
+        forget_bias: float = 0.0,
         dtype: DTypeLike = np.float32,
         rng: object = None,
     ) -> None:
@@ -206,6 +272,11 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         if proj_size > 0:
             raise NotImplementedError("proj_size: only 0 so far")
         self.proj_size = 0
+        self.peephole = boolean("peephole", peephole)
+        self.coupled = boolean("coupled", coupled)
+        self.forget_bias = finite("forget_bias", forget_bias)
+        if self.forget_bias and (self.coupled or not boolean("bias", bias)):
+            raise ValueError("forget_bias: expected 0 with coupled or bias=False")
         super().__init__(
             "lstm",
             input_size,
@@ -221,7 +292,21 @@ class LSTM(Recurrent[tuple[Array, Array]]):
             reverse=reverse,
             input_dropout=input_dropout,
             recurrent_dropout=recurrent_dropout,
+            options={
+                "activations": activations,
+                "gate_clip": gate_clip,
+                "peephole": self.peephole,
+                "coupled": self.coupled,
+                "cell_clip": cell_clip,
+            },
         )
+        self.cell_clip = self._options.cell_clip
+        if self.forget_bias:
+            rows = slice(self.hidden_size, 2 * self.hidden_size)
+            biases = {k: v for k, v in self.state_dict().items() if "bias_ih" in k}
+            for b_ih in biases.values():
+                b_ih[rows] += self.forget_bias
+            self.assign(**biases)
 
 
 class GRU(Recurrent[Array]):
@@ -265,6 +350,14 @@ class GRU(Recurrent[Array]):
         Likewise of a unit of h_{t-1} where W_hh multiplies it (in ``z h_{t-1}`` h is
         whole), for all gates the same as in [2]_. Keras's `recurrent_dropout` draws
         for each gate.
+    activations : list, keyword, optional
+        What stands in place of sigmoid and tanh, in a list of three: for r, z, n. Each
+        is a name or ``(name, alpha, beta)``; for two directions there may be two lists.
+        The names are ONNX's [3]_, in any case: Relu, Tanh, Sigmoid, Affine, LeakyRelu,
+        ThresholdedRelu, ScaledTanh, HardSigmoid, Elu, Softsign, Softplus, with its
+        default alpha and beta; Affine and ScaledTanh have none.
+    gate_clip : float, keyword, optional
+        Bounds what goes into these activations to ±gate_clip: ``clip`` of ONNX [3]_.
     dtype : {float32, float64}, keyword, default float32
         Of parameters, inputs and outputs.
     rng : None, int or numpy.random.Generator, keyword, optional
@@ -281,6 +374,7 @@ class GRU(Recurrent[Array]):
        statistical machine translation", EMNLP 2014.
     .. [2] Gal & Ghahramani, "A theoretically grounded application of dropout in
        recurrent neural networks", NeurIPS 2016.
+    .. [3] The operators RNN, GRU and LSTM of ONNX, https://onnx.ai/onnx/operators.
 
     Examples
     --------
@@ -289,6 +383,8 @@ class GRU(Recurrent[Array]):
     >>> y, h_n = gru(np.zeros((5, 2, 3), np.float32))
     >>> y.shape, h_n.shape
     ((5, 2, 8), (2, 2, 4))
+    >>> rnnext.GRU(3, 4, activations=["Sigmoid", "Sigmoid", "Softsign"], gate_clip=3)
+    GRU(3, 4, activations=['Sigmoid', 'Sigmoid', 'Softsign'], gate_clip=3.0)
     """
 
     _gates = 3
@@ -309,6 +405,8 @@ class GRU(Recurrent[Array]):
         reverse: bool = False,
         input_dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
+        activations: Activations | None = None,
+        gate_clip: float | None = None,
         dtype: DTypeLike = np.float32,
         rng: object = None,
     ) -> None:
@@ -328,6 +426,7 @@ class GRU(Recurrent[Array]):
             reverse=reverse,
             input_dropout=input_dropout,
             recurrent_dropout=recurrent_dropout,
+            options={"activations": activations, "gate_clip": gate_clip},
         )
 
 

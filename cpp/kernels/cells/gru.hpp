@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include "state.hpp"
+#include "policy.hpp"
 
 namespace rnnext::RNNEXT_NAMESPACE {
 
@@ -15,22 +15,23 @@ struct Gru {
     enum { a_n, a_r, a_z, a_q };  // columns
     enum { r, z, n, q };          // saved
 
-    template <class V>
-    static RNNEXT_INLINE State<V> forward(const V* a, State<V> prev, V* s) {
-        s[r] = sigmoid(a[a_r]);
-        s[z] = sigmoid(a[a_z]);
+    template <class Policy, class V>
+    static RNNEXT_INLINE State<V> forward(const Policy& policy, const V* a,
+                                          State<V> prev, V* s) {
+        s[r] = policy.sigmoid(r, a[a_r]);
+        s[z] = policy.sigmoid(z, a[a_z]);
         s[q] = a[a_q];
-        s[n] = tanh(fma(s[r], s[q], a[a_n]));
+        s[n] = policy.tanh(n, fma(s[r], s[q], a[a_n]));
         return {fma(s[z], prev.h - s[n], s[n]), V{}};
     }
 
-    template <class V>
-    static RNNEXT_INLINE State<V> backward(const V* s, State<V> prev, State<V>,
-                                           State<V> d, V* da) {
+    template <class Policy, class V>
+    static RNNEXT_INLINE State<V> backward(const Policy& policy, const V* s,
+                                           State<V> prev, State<V>, State<V> d, V* da) {
         const V one = splat_as<V>(1);
-        da[a_n] = d.h * (one - s[z]) * d_tanh(s[n]);
-        da[a_z] = d.h * (prev.h - s[n]) * d_sigmoid(s[z]);
-        da[a_r] = da[a_n] * s[q] * d_sigmoid(s[r]);
+        da[a_n] = d.h * (one - s[z]) * policy.d_tanh(n, s[n]);
+        da[a_z] = d.h * (prev.h - s[n]) * policy.d_sigmoid(z, s[z]);
+        da[a_r] = da[a_n] * s[q] * policy.d_sigmoid(r, s[r]);
         da[a_q] = da[a_n] * s[r];
         return {d.h * s[z], V{}};
     }
@@ -43,24 +44,26 @@ struct GruResetBefore {
     static constexpr CellKind kind = CellKind::gru_reset_before;
     enum { r, z, n };  // columns and saved
 
-    template <class V> static RNNEXT_INLINE V operand(const V* a, State<V> prev) {
-        return sigmoid(a[r]) * prev.h;
+    template <class Policy, class V>
+    static RNNEXT_INLINE V operand(const Policy& policy, const V* a, State<V> prev) {
+        return policy.sigmoid(r, a[r]) * prev.h;
     }
 
-    template <class V>
-    static RNNEXT_INLINE State<V> forward(const V* a, State<V> prev, V* s) {
-        s[r] = sigmoid(a[r]);
-        s[z] = sigmoid(a[z]);
-        s[n] = tanh(a[n]);
+    template <class Policy, class V>
+    static RNNEXT_INLINE State<V> forward(const Policy& policy, const V* a,
+                                          State<V> prev, V* s) {
+        s[r] = policy.sigmoid(r, a[r]);
+        s[z] = policy.sigmoid(z, a[z]);
+        s[n] = policy.tanh(n, a[n]);
         return {fma(s[z], prev.h - s[n], s[n]), V{}};
     }
 
-    template <class V>
-    static RNNEXT_INLINE State<V> backward(const V* s, State<V> prev, State<V>,
-                                           State<V> d, V* da) {
+    template <class Policy, class V>
+    static RNNEXT_INLINE State<V> backward(const Policy& policy, const V* s,
+                                           State<V> prev, State<V>, State<V> d, V* da) {
         const V one = splat_as<V>(1);
-        da[n] = d.h * (one - s[z]) * d_tanh(s[n]);
-        da[z] = d.h * (prev.h - s[n]) * d_sigmoid(s[z]);
+        da[n] = d.h * (one - s[z]) * policy.d_tanh(n, s[n]);
+        da[z] = d.h * (prev.h - s[n]) * policy.d_sigmoid(z, s[z]);
         return {d.h * s[z], V{}};
     }
 
@@ -68,10 +71,10 @@ struct GruResetBefore {
         return s[r] * prev.h;
     }
 
-    template <class V>
-    static RNNEXT_INLINE V operand_backward(const V* s, State<V> prev, V d_operand,
-                                            V* da) {
-        da[r] = d_operand * prev.h * d_sigmoid(s[r]);
+    template <class Policy, class V>
+    static RNNEXT_INLINE V operand_backward(const Policy& policy, const V* s,
+                                            State<V> prev, V d_operand, V* da) {
+        da[r] = d_operand * prev.h * policy.d_sigmoid(r, s[r]);
         return d_operand * s[r];
     }
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include "state.hpp"
+#include "policy.hpp"
 
 namespace rnnext::RNNEXT_NAMESPACE {
 
@@ -11,14 +11,16 @@ namespace rnnext::RNNEXT_NAMESPACE {
 struct RnnTanh {
     static constexpr CellKind kind = CellKind::rnn_tanh;
 
-    template <class V> static RNNEXT_INLINE State<V> forward(const V* a, State<V>, V*) {
-        return {tanh(a[0]), V{}};
+    template <class Policy, class V>
+    static RNNEXT_INLINE State<V> forward(const Policy& policy, const V* a, State<V>,
+                                          V*) {
+        return {policy.tanh(0, a[0]), V{}};
     }
 
-    template <class V>
-    static RNNEXT_INLINE State<V> backward(const V*, State<V>, State<V> now, State<V> d,
-                                           V* da) {
-        da[0] = d.h * d_tanh(now.h);
+    template <class Policy, class V>
+    static RNNEXT_INLINE State<V> backward(const Policy& policy, const V*, State<V>,
+                                           State<V> now, State<V> d, V* da) {
+        da[0] = d.h * policy.d_tanh(0, now.h);
         return {V{}, V{}};
     }
 };
@@ -27,14 +29,16 @@ struct RnnTanh {
 struct RnnRelu {
     static constexpr CellKind kind = CellKind::rnn_relu;
 
-    template <class V> static RNNEXT_INLINE State<V> forward(const V* a, State<V>, V*) {
-        return {relu(a[0]), V{}};
+    template <class Policy, class V>
+    static RNNEXT_INLINE State<V> forward(const Policy& policy, const V* a, State<V>,
+                                          V*) {
+        return {policy.relu(0, a[0]), V{}};
     }
 
-    template <class V>
-    static RNNEXT_INLINE State<V> backward(const V*, State<V>, State<V> now, State<V> d,
-                                           V* da) {
-        da[0] = d.h * d_relu(now.h);
+    template <class Policy, class V>
+    static RNNEXT_INLINE State<V> backward(const Policy& policy, const V*, State<V>,
+                                           State<V> now, State<V> d, V* da) {
+        da[0] = d.h * policy.d_relu(0, now.h);
         return {V{}, V{}};
     }
 };

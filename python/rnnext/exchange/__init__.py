@@ -24,6 +24,7 @@ dropout, which axis is the batch) is an option of the layer, and the caller's to
 
 _notation   the table of orders, and what each notation can express
 _weights    layers as lists of weights in one of these orders, and back
+_reading    foreign arrays, lists and mappings, checked
 pytorch, keras, flax, haste, onednn, onnx, course   names, axes and biases of each
 """
 

@@ -1,24 +1,23 @@
 """Layers as lists of weights and back: what all notations share.
 
+Weights       of one layer and direction
 weights_of    a layer's weights, its gates in the order of a notation
 layer_of      a layer from such weights
-read          an array of a foreign notation, of the shape that it must have
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from .._validation import Array, describe, kind, real_array
+from .._validation import Array, kind
 from ..layers import GRU, LSTM, RNN
 from ._notation import RNNEXT, Notation, reorder
 
 Layer: TypeAlias = RNN | LSTM | GRU
 _FAMILIES: dict[str, type[Any]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
-_GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 
 
 class Weights(NamedTuple):
@@ -50,10 +49,8 @@ class Weights(NamedTuple):
         bias[-H:] = self.b_ih[-H:]
         return bias, self.b_hh[-H:].copy()
 
-    def with_bias(self, bias: Array | None, b_hn: Array | None = None) -> Weights:
+    def with_bias(self, bias: Array, b_hn: Array | None = None) -> Weights:
         """With one bias in place of two; of a GRU, as `gru_biases` gives it."""
-        if bias is None:
-            return self
         b_hh = np.zeros_like(bias)
         if b_hn is not None:
             b_hh[-len(b_hn) :] = b_hn
@@ -156,10 +153,10 @@ def layer_of(
     return made
 
 
-def family_by_gates(name: str, array: Array, columns: int, H: int) -> str:
-    """Which cell it is by the rows (or columns) of its weights, G*H."""
-    for family, gates in _GATES.items():
-        if H > 0 and columns == gates * H:
+def family_by_gates(name: str, array: Array, rows: int, H: int) -> str:
+    """Which cell it is by the rows of its weights, G*H (in some notations columns)."""
+    for family, cls in _FAMILIES.items():
+        if H > 0 and rows == cls._gates * H:
             return family
     raise ValueError(
         f"{name}: expected H={H} and G*H, with G = 1 (RNN), 3 (GRU) or 4 (LSTM), in "
@@ -167,84 +164,9 @@ def family_by_gates(name: str, array: Array, columns: int, H: int) -> str:
     )
 
 
-def read(
-    name: str, value: object, letters: Sequence[str], shape: tuple[int, ...]
-) -> Array:
-    """`value` as an array of this shape."""
-    array = _floating(name, value)
-    if array.shape != shape:
-        expected = describe(letters, shape)
-        raise ValueError(f"{name}: expected shape {expected}, got {array.shape}")
-    return array
-
-
-def array_of(name: str, value: object, ndim: int) -> Array:
-    """`value` as an array of so many axes."""
-    array = _floating(name, value)
-    if array.ndim != ndim:
-        raise ValueError(
-            f"{name}: expected {ndim} axes, got {array.ndim} in shape {array.shape}"
-        )
-    return array
-
-
-def _floating(name: str, value: object) -> Array:
-    """Whole numbers become float64."""
-    array = real_array(name, value)
-    return array if array.dtype.kind == "f" else array.astype(np.float64)
-
-
-def keyed(
-    name: str, value: object, needed: Sequence[str], optional: Sequence[str] = ()
-) -> Mapping[str, Any]:
-    """`value` if it is a mapping of exactly these keys."""
-    if not isinstance(value, Mapping):
-        raise TypeError(f"{name}: expected a mapping, got {kind(value)}")
-    faults = [f"{key} is missing" for key in needed if key not in value]
-    known = {*needed, *optional}
-    faults += [f"{key!s} is unknown" for key in value if key not in known]
-    if faults:
-        extra = f", and may be {', '.join(optional)}" if optional else ""
-        raise ValueError(
-            f"{name}: {'; '.join(faults)} (expected {', '.join(needed)}{extra})"
-        )
-    return value
-
-
-def pairs(layers: Sequence[object]) -> list[list[tuple[str, Any]]]:
-    """Where each direction of every layer is, and it: alone, or (forward, backward)."""
-    if not layers:
-        raise ValueError("layers: expected at least one layer")
-    found = []
-    for i, layer in enumerate(layers):
-        if not isinstance(layer, (tuple, list)):
-            found.append([(f"layers[{i}]", layer)])
-        elif len(layer) == 2:
-            found.append([(f"layers[{i}][{d}]", layer[d]) for d in (0, 1)])
-        else:
-            raise ValueError(
-                f"layers[{i}]: expected one mapping, or a pair (forward, backward), "
-                f"got {kind(layer)}"
-            )
-    same_directions("layers", [len(level) for level in found])
-    return found
-
-
 def output_size(H: int, D: int, options: Mapping[str, Any]) -> int:
     """What the next layer takes, by the `merge` of the options."""
     return D * H if options.get("merge", "concat") == "concat" else H
-
-
-def unpaired(layers: Sequence[Sequence[Any]]) -> list[Any]:
-    """The opposite of `pairs`."""
-    return [tuple(layer) if len(layer) > 1 else layer[0] for layer in layers]
-
-
-def same_directions(name: str, directions: Sequence[int]) -> None:
-    if len(set(directions)) > 1:
-        raise ValueError(
-            f"{name}: expected as many directions in every layer, got {directions}"
-        )
 
 
 def _check_expressible(layer: Layer, notation: Notation) -> None:

@@ -9,18 +9,14 @@ import numpy as np
 
 from .._validation import Array, kind
 from ._notation import FLAX
+from ._reading import array_of, keyed, pairs, read, unpaired
 from ._weights import (
     Layer,
     Stack,
     Weights,
-    array_of,
     family_of,
-    keyed,
     layer_of,
     output_size,
-    pairs,
-    read,
-    unpaired,
     weights_of,
 )
 

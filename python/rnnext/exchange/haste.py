@@ -9,19 +9,15 @@ import numpy as np
 
 from .._validation import Array
 from ._notation import HASTE
+from ._reading import array_of, keyed, pairs, read, unpaired
 from ._weights import (
     Layer,
     Stack,
     Weights,
-    array_of,
     family_by_gates,
     family_of,
-    keyed,
     layer_of,
     output_size,
-    pairs,
-    read,
-    unpaired,
     weights_of,
 )
 

@@ -9,16 +9,14 @@ import numpy as np
 
 from .._validation import Array, kind
 from ._notation import KERAS
+from ._reading import array_of, read, same_directions
 from ._weights import (
     Layer,
     Stack,
     Weights,
-    array_of,
     family_by_gates,
     layer_of,
     output_size,
-    read,
-    same_directions,
     weights_of,
 )
 

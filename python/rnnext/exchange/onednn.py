@@ -9,22 +9,23 @@ import numpy as np
 
 from .._validation import Array
 from ._notation import ONEDNN
+from ._reading import array_of, keyed, read
 from ._weights import (
     Layer,
     Stack,
     Weights,
-    array_of,
     family_of,
-    keyed,
     layer_of,
-    output_size,
-    read,
     weights_of,
 )
 
 _NEEDED = ("weights_layer", "weights_iter", "bias")
 _OPTIONAL = ("weights_peephole", "weights_projection")
 _FAMILY = {1: "rnn", 3: "gru", 4: "lstm"}
+_INDEPENDENT = (
+    "expected one layer or one direction, because oneDNN runs the directions of a "
+    "stack independently and rnnext merges them after every layer"
+)
 
 
 def from_onednn(arrays: Mapping[str, Any], **options: Any) -> Layer:
@@ -81,10 +82,11 @@ def from_onednn(arrays: Mapping[str, Any], **options: Any) -> Layer:
             f"G = 1, 3 or 4, got {(L, D, I, G, H)}"
         )
     family = _FAMILY[G]
-    below = output_size(out, D, options)
-    if L > 1 and below != I:
+    if L > 1 and D > 1:
+        raise ValueError(f"weights_layer: {_INDEPENDENT}, got L={L}, D={D}")
+    if L > 1 and out != I:
         raise ValueError(
-            f"weights_layer: expected I={below}, which the upper layers take, because "
+            f"weights_layer: expected I={out}, which the upper layers take, because "
             f"all have the shape of the first, got I={I}"
         )
     bias = array_of("bias", given["bias"], 4)
@@ -138,7 +140,8 @@ def to_onednn(layer: Layer) -> dict[str, Array]:
     Raises
     ------
     ValueError
-        If there are several layers, and their inputs are not all of one size.
+        If there are several layers, and their inputs are not all of one size or they
+        are bidirectional.
 
     Examples
     --------
@@ -150,6 +153,8 @@ def to_onednn(layer: Layer) -> dict[str, Array]:
     """
     family = family_of(layer)
     stack = weights_of(layer, ONEDNN)
+    if len(stack) > 1 and len(stack[0]) > 1:
+        raise ValueError(f"layer: {_INDEPENDENT}, got {layer!r}")
     sizes = {w.w_ih.shape[1] for level in stack for w in level}
     if len(sizes) > 1:
         raise ValueError(

@@ -9,17 +9,14 @@ import numpy as np
 
 from .._validation import Array
 from ._notation import ONNX
+from ._reading import array_of, keyed, read, same_directions
 from ._weights import (
     Layer,
     Stack,
     Weights,
-    array_of,
     family_by_gates,
-    keyed,
     layer_of,
     output_size,
-    read,
-    same_directions,
     weights_of,
 )
 

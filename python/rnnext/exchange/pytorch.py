@@ -8,16 +8,15 @@ from typing import Any
 
 from .._validation import Array, kind
 from ._notation import PYTORCH
+from ._reading import array_of, read
 from ._weights import (
     Layer,
     Stack,
     Weights,
-    array_of,
     family_by_gates,
     layer_of,
     names,
     output_size,
-    read,
     weights_of,
 )
 
