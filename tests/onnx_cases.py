@@ -20,9 +20,9 @@ def model_of(nodes, inputs, outputs, *, opset=14, initializers=()):
     made = [onnx.ValueInfoProto(name=name) for name in outputs]
     kept = [onnx.numpy_helper.from_array(inputs[k], k) for k in initializers]
     graph = helper.make_graph(nodes, "test", given, made, kept)
-    return helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8
-    )
+    imports = [helper.make_opsetid("", opset)]
+    model = helper.make_model(graph, opset_imports=imports, ir_version=8)
+    return onnx.shape_inference.infer_shapes(model)
 
 
 def recurrent_model(op, inputs, *, opset=14, fixed=True, outputs=None, **attributes):

@@ -189,6 +189,7 @@ class Backend(base.Backend):
         graph = onnx.helper.make_graph([node], "node", given, made)
         imports = [onnx.helper.make_opsetid("", opset)]
         model = onnx.helper.make_model(graph, opset_imports=imports)
+        model = onnx.shape_inference.infer_shapes(model)  # the types of outputs
         return cls.run_model(model, arrays, device, **kwargs)
 
     @classmethod
