@@ -25,10 +25,10 @@ def numpy_dtype(code: int) -> np.dtype[Any]:
     return dtype
 
 
-def array_of(tensor: onnx.TensorProto, base_dir: str = "") -> Tensor:
+def array_of(tensor: onnx.TensorProto) -> Tensor:
     """A tensor of the file; it cannot be written to."""
     numpy_dtype(tensor.data_type)
-    array = np.array(numpy_helper.to_array(tensor, base_dir))
+    array = np.array(numpy_helper.to_array(tensor))
     array.flags.writeable = False
     return array
 

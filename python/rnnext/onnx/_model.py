@@ -50,7 +50,7 @@ class Model:
         What comes back, in order.
     """
 
-    def __init__(self, proto: onnx.ModelProto, base_dir: str = "") -> None:
+    def __init__(self, proto: onnx.ModelProto) -> None:
         graph = proto.graph
         opset = _opset(proto)
         nodes = [read_node(node, opset, OPERATORS) for node in graph.node]
@@ -61,7 +61,7 @@ class Model:
         if graph.sparse_initializer:
             raise ValueError("model: expected no sparse initializers")
         self._values = {
-            tensor.name: _initializer(tensor, base_dir) for tensor in graph.initializer
+            tensor.name: _initializer(tensor) for tensor in graph.initializer
         }
         self.inputs = tuple(
             _value("input", info)
@@ -248,7 +248,10 @@ def load(model: str | os.PathLike[str] | bytes | onnx.ModelProto) -> Model:
         )
     path = os.fspath(model)
     with open(path, "rb") as file:
-        return Model(_parsed(path, file.read()), os.path.dirname(os.path.abspath(path)))
+        proto = _parsed(path, file.read())
+    beside = os.path.dirname(os.path.abspath(path))
+    onnx.external_data_helper.load_external_data_for_model(proto, beside)
+    return Model(proto)
 
 
 def _parsed(name: str, data: bytes) -> onnx.ModelProto:
@@ -269,9 +272,9 @@ def _opset(proto: onnx.ModelProto) -> int:
     return int(versions[0])
 
 
-def _initializer(tensor: onnx.TensorProto, base_dir: str) -> Tensor:
+def _initializer(tensor: onnx.TensorProto) -> Tensor:
     try:
-        return array_of(tensor, base_dir)
+        return array_of(tensor)
     except ValueError as error:
         raise ValueError(f"initializer {tensor.name}: {error}") from error
 

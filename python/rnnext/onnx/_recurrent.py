@@ -141,6 +141,9 @@ def _options(node: Node) -> dict[str, Any]:
         raise node.fault(
             f"direction: expected {', '.join(_DIRECTIONS)}, got {get['direction']!r}"
         )
+    for name in ("layout", "linear_before_reset", "input_forget"):
+        if get.get(name, 0) not in (0, 1):
+            raise node.fault(f"{name}: expected 0 or 1, got {get[name]}")
     options: dict[str, Any] = {}
     if get["direction"] == "reverse":
         options["reverse"] = True
@@ -176,13 +179,11 @@ def _activations(node: Node) -> dict[str, Any]:
         raise node.fault(
             f"activations: expected {count} for each of {D} directions, got {written}"
         )
-    if not set(written) - {"tanh"} and node.op == "RNN":
-        return {}
-    if not set(written) - {"relu"} and node.op == "RNN":
-        return {"nonlinearity": "relu"}
     parameters = _parameters(node, written)
     if tuple(written) == cell.own * D:
         return {}
+    if node.op == "RNN" and set(written) == {"relu"}:
+        return {"nonlinearity": "relu"}
     found = [[parameters[d * count + place] for place in cell.places] for d in range(D)]
     return {"activations": found[0] if D == 1 else found}
 
