@@ -12,17 +12,24 @@ from onnx import numpy_helper
 from ._arithmetic import axes_of
 from ._node import Computation, Node, Operator, Tensor, simple
 
+_NAMES = """
+    BOOL INT8 INT16 INT32 INT64 UINT8 UINT16 UINT32 UINT64 FLOAT16 FLOAT DOUBLE
+"""
+# NumPy knows FLOAT by this name, too, but as float64.
+_DTYPES: Mapping[int, np.dtype[Any]] = {
+    onnx.TensorProto.DataType.Value(name): np.dtype(
+        "float32" if name == "FLOAT" else name.lower()
+    )
+    for name in _NAMES.split()
+}
+
 
 def numpy_dtype(code: int) -> np.dtype[Any]:
     """Of the element type of a tensor; ValueError where NumPy has none."""
-    name = onnx.TensorProto.DataType.Name(code)
-    try:
-        dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(code))
-    except KeyError:
-        dtype = np.dtype(object)
-    if dtype.kind not in "biuf" or dtype.isbuiltin != 1:
+    if code not in _DTYPES:
+        name = onnx.TensorProto.DataType.Name(code)
         raise ValueError(f"expected numbers or booleans, got element type {name}")
-    return dtype
+    return _DTYPES[code]
 
 
 def array_of(tensor: onnx.TensorProto) -> Tensor:
