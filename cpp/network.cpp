@@ -18,11 +18,26 @@ template <class Layer> void cover(Layer& layer, const Coverage* coverage, index 
     layer.hold = coverage->hold;
 }
 
-// x [T_][n] times factors [n].
+// x [T_][n] times factors [n], the same at every step; `add`: to what is there.
 template <class T>
-void multiply_steps(const T* x, const T* factors, index T_, index n, T* to) {
+void multiply_steps(const T* x, const T* factors, index T_, index n, bool add, T* to) {
     for (index t = 0; t < T_; ++t)
-        for (index i = 0; i < n; ++i) to[t * n + i] = x[t * n + i] * factors[i];
+        for (index i = 0; i < n; ++i) {
+            const T value = x[t * n + i] * factors[i];
+            to[t * n + i] = add ? to[t * n + i] + value : value;
+        }
+}
+
+// The input of a layer after dropout: x [T_, N, I] times factors [N, I], or of token
+// ids the rows that they stand for. Of steps that do not exist they may be anything.
+template <class T>
+void drop_input(const T* x, const index* tokens, const T* factors, index T_, index N,
+                index I, T* to) {
+    if (!tokens) return multiply_steps(x, factors, T_, N * I, false, to);
+    std::fill_n(to, T_ * N * I, T(0));
+    for (index i = 0; i < T_ * N; ++i)
+        if (tokens[i] >= 0 && tokens[i] < I)
+            to[i * I + tokens[i]] = factors[i % N * I + tokens[i]];
 }
 
 // The outputs of two directions to one, in place of the first.
@@ -113,9 +128,10 @@ template <class T> void forward(const NetworkForward<T>& call, Interrupt interru
             layer.x = x;
             if (l == 0) layer.tokens = call.tokens;
             if (dropped) {
-                multiply_steps(x, call.masks.input[std::size_t(i)], call.T_,
-                               N * stack[i].input_size, dropped);
+                drop_input(x, layer.tokens, call.masks.input[std::size_t(i)], call.T_,
+                           N, stack[i].input_size, dropped);
                 layer.x = dropped;
+                layer.tokens = nullptr;
             }
             if (!call.masks.recurrent.empty())
                 layer.factors = call.masks.recurrent[std::size_t(i)];
@@ -158,7 +174,7 @@ template <class T> void backward(const NetworkBackward<T>& call, Interrupt inter
     for (index l = L; l-- > 0;) {
         T* const dx = l == 0 ? call.dx : between[(L - 1 - l) & 1];
         for (index d = 0; d < D; ++d) {
-            const index i = l * D + d, input = N * stack[i].input_size;
+            const index i = l * D + d;
             const auto& g = call.gradients[std::size_t(i)];
             LayerBackward<T> layer{stack[i], call.T_, N, stack.from_end(d)};
             cover(layer, call.coverage, d);
@@ -187,18 +203,17 @@ template <class T> void backward(const NetworkBackward<T>& call, Interrupt inter
             const T* const factors =
                 dropped ? call.masks.input[std::size_t(i)] : nullptr;
             if (factors) {
-                multiply_steps(layer.x, factors, call.T_, input, dropped);
+                drop_input(layer.x, layer.tokens, factors, call.T_, N,
+                           stack[i].input_size, dropped);
                 layer.x = dropped;
+                layer.tokens = nullptr;
                 if (dx) layer.dx = d_dropped;
                 layer.add_dx = false;
             }
             backward(layer, interrupt);
-            if (factors && dx) {
-                multiply_steps(d_dropped, factors, call.T_, input, d_dropped);
-                if (d == 0) std::copy_n(d_dropped, call.T_ * input, dx);
-                else
-                    for (index k = 0; k < call.T_ * input; ++k) dx[k] += d_dropped[k];
-            }
+            if (factors && dx)
+                multiply_steps(d_dropped, factors, call.T_, N * stack[i].input_size,
+                               d == 1, dx);
         }
         if (l > 0 && !call.masks.between.empty())
             multiply(dx, call.masks.between[std::size_t(l - 1)], output);

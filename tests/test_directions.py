@@ -366,3 +366,55 @@ def test_the_core_refuses_what_does_not_fit():
     with pytest.raises(ValueError, match="from the start"):
         _core.Stepper(stack(1, 1, "concat", True), 1)
     assert stack(2, 2, "sum", False) is not None
+
+
+# ---------------------------------------------------------------- numbers of Keras
+
+# From its lstm_test, gru_test, simple_rnn_test and bidirectional_test: last outputs of
+# layers with constant weights, by cell: the shape of x = 0, 1, 2 ..., the units, y.
+GO_BACKWARDS = {
+    "lstm": ((3, 6, 4), 3, [0.35622165, 0.74789524, 0.8872726]),
+    "gru": ((3, 6, 4), 3, [0.24406259, 0.611516, 0.3928808]),
+    "rnn_tanh": ((2, 3, 4), 4, [0.11144729, 0.5528889]),
+}
+
+
+def of_keras(layer):
+    """kernel 0.01, recurrent kernel 0.02, bias 0.03 and 1 of the LSTM's forget gate."""
+    values = {"weight_ih": 0.01, "weight_hh": 0.02, "bias_ih": 0.03, "bias_hh": 0.0}
+    if isinstance(layer, rnnext.GRU):
+        values["bias_hh"] = 0.03
+    with layer.writable() as p:
+        for name, array in p.items():
+            array[...] = values[name[: name.index("_l")]]
+            if name.startswith("bias_ih") and isinstance(layer, rnnext.LSTM):
+                array[len(array) // 4 : len(array) // 2] = 1
+    return layer
+
+
+def counted(*shape):
+    return np.arange(np.prod(shape), dtype=np.float64).reshape(shape)
+
+
+@pytest.mark.parametrize("cell", GO_BACKWARDS)
+def test_go_backwards_of_keras(isa, cell):
+    shape, units, expected = GO_BACKWARDS[cell]
+    options = {"batch_first": True, "reverse": True}
+    layer = of_keras(make_layer(cell, shape[2], units, **options))
+    y, state = layer(counted(*shape))
+    h_n = state[0] if isinstance(state, tuple) else state
+    assert same_bits(np.ascontiguousarray(y[:, 0]), h_n[0])
+    np.testing.assert_allclose(h_n[0], np.array(expected)[:, None] + 0 * h_n[0], 1e-6)
+
+
+def test_bidirectional_of_keras(isa):
+    options = {"batch_first": True, "bidirectional": True, "merge": None}
+    layer = of_keras(make_layer("rnn_tanh", 4, 2, **options))
+    (forward, backward), _ = layer(counted(2, 3, 4))
+    ends = {"forward": forward[:, -1], "backward": backward[:, 0]}
+    expected = {
+        "forward": [[0.39687276] * 2, [0.7237238] * 2],
+        "backward": [[0.10004295] * 2, [0.53391594] * 2],
+    }
+    for name, end in ends.items():
+        np.testing.assert_allclose(end, expected[name], 1e-6)

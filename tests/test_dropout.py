@@ -119,6 +119,31 @@ def test_where_not_every_step_exists(isa, cell, network, steps):
     assert_close(gradients, problem.true_gradients(masks, **steps))
 
 
+def test_token_ids(isa, cell, dtype):
+    """The same bits as one-hot rows, also where steps that do not exist have others."""
+    problem = problem_of(cell, dtype, num_layers=2, bidirectional=True)
+    masks, lengths = factors_of(problem), [7, 0, 3]
+    ids = np.random.default_rng(1).integers(0, 5, (7, 3))
+    problem.x = (ids[..., None] == np.arange(5)).astype(dtype)
+    expected = everything(problem, dropout_masks=masks, lengths=lengths)
+    del expected["x"]
+    ids[np.arange(7)[:, None] >= lengths] = -9
+    problem.x = ids
+    found = everything(problem, dropout_masks=masks, lengths=lengths)
+    assert_same_bits(found, expected)
+
+
+@pytest.mark.parametrize("sizes", [(3, 0), (0, 4), (0, 0)], ids=str)
+def test_nothing_to_drop(cell, sizes):
+    problem = Problem(cell, 5, 9, *sizes, num_layers=2, bidirectional=True, **ALL)
+    outputs, gradients, cache = problem.train()
+    assert len(outputs["y"]) == sizes[1]
+    assert {m.shape for m in cache.masks["recurrent"]} == {(sizes[0], 9)}
+    assert not any(gradients[name].any() for name in problem.layer.parameters)
+    again = everything(problem, dropout_masks=cache.masks)
+    assert_same_bits(again, outputs | gradients)
+
+
 def test_without_the_gradient_of_x(cell):
     problem = problem_of(cell, num_layers=2, bidirectional=True)
     masks = factors_of(problem)

@@ -122,6 +122,3 @@ def test_errors():
         layer(np.zeros((2, 5), bool))
     with pytest.raises(ValueError, match=r"x_t: expected shape \(N=1,\), got \(2,\)"):
         layer.stream().step(np.zeros(2, int))
-    dropping = rnnext.GRU(5, 9, input_dropout=0.5)
-    with pytest.raises(ValueError, match="x: expected numbers where there is dropout"):
-        dropping.forward(np.zeros((2, 3), int))

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from . import _core, _dropout
 from ._cache import Cache, Gradients, Kind, Output, S
 from ._coverage import covered, kept_gradients
-from ._edge import Edge, are_tokens, batch_of
+from ._edge import Edge, batch_of
 from ._options import CellOptions
 from ._stream import Stream
 from ._validation import (
@@ -282,19 +282,13 @@ class Recurrent(Edge[S]):
         weights = self._weights(True)
         found = masks = coverage = None
         whole = lengths is None and mask is None and reset is None and pad == "zeros"
-        drops = rng is not None or dropout_masks is not None or any(self._rates)
-        if whole and not (drops or self.batch_first):
+        drops = self.dropout or self.input_dropout or self.recurrent_dropout
+        if whole and rng is dropout_masks is None and not (drops or self.batch_first):
             found = _core.forward(weights, x, state, None, False, True)
         if found is None:
             checked, state_0 = self._checked(x, state)
             coverage = self._covered(checked, lengths, mask, pad, reset)
-            if drops:
-                masks = self._masks(checked, rng, dropout_masks)
-            if masks is not None and masks.input and are_tokens(checked):
-                raise ValueError(
-                    "x: expected numbers where there is dropout of inputs, "
-                    "got token ids"
-                )
+            masks = self._masks(checked, rng, dropout_masks)
             found = _core.forward(
                 weights, checked, state_0, masks, False, True, coverage
             )
@@ -311,21 +305,18 @@ class Recurrent(Edge[S]):
         )
         return self._swapped_output(y) if self.batch_first else y, final_state, cache
 
-    @property
-    def _rates(self) -> tuple[float, ...]:
-        """The probabilities of the kinds of dropout."""
-        return self.dropout, self.input_dropout, self.recurrent_dropout
-
     def _masks(self, x: Array, rng: object, masks: object) -> _dropout.Masks | None:
         source = self._rng if rng is None else generator("rng", rng)
-        T, N = len(x), batch_of(x) or 1
+        T, batch = len(x), batch_of(x)
+        N = 1 if batch is None else batch
         output = ("T", "N", self._output_letter), (T, N, self._output_size)
         inputs = [(("N", "I"), (N, I)) for I in self._input_sizes]
         states = [(("N", "H"), (N, self.hidden_size))] * len(inputs)
         shapes = _dropout.Shapes([output] * (self.num_layers - 1), inputs, states)
         if masks is not None:
             return _dropout.given(masks, shapes, self.dtype)
-        return _dropout.draw(shapes, self._rates, self.dtype, source)
+        rates = (self.dropout, self.input_dropout, self.recurrent_dropout)
+        return _dropout.draw(shapes, rates, self.dtype, source)
 
     def backward(
         self,

@@ -188,9 +188,9 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         Whether f = 1 - i: ONNX's ``input_forget``. The weights, bias, peephole and
         activation of f then have no effect, and zero gradients.
     cell_clip : float, keyword, optional
-        Bounds c_t to ±cell_clip, as cuDNN does.
+        Bounds c_t to ±cell_clip, as cuDNN's ``cudnnRNNSetClip`` does.
     forget_bias : float, keyword, default 0
-        Added to the initial value of ``bias_ih`` of f.
+        Added to the initial value of ``bias_ih`` of f; 1 is usual [6]_.
     dtype : {float32, float64}, keyword, default float32
         Of parameters, inputs and outputs.
     rng : None, int or numpy.random.Generator, keyword, optional
@@ -213,6 +213,8 @@ class LSTM(Recurrent[tuple[Array, Array]]):
        recurrent neural networks", NeurIPS 2016.
     .. [4] The operators RNN, GRU and LSTM of ONNX, https://onnx.ai/onnx/operators.
     .. [5] Gers & Schmidhuber, "Recurrent nets that time and count", IJCNN 2000.
+    .. [6] Jozefowicz, Zaremba & Sutskever, "An empirical exploration of recurrent
+       network architectures", ICML 2015.
 
     Examples
     --------
