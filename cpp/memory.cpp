@@ -2,6 +2,7 @@
 #include "memory.hpp"
 
 #include <algorithm>
+#include <atomic>
 
 namespace rnnext {
 namespace {
@@ -16,7 +17,80 @@ struct Arena {
 
 thread_local Arena arena;
 
+// Blocks that were given back, oldest first. It outlives all who might give something
+// back, and who finds it taken does without: no thread waits, and none is in a forked
+// child what it was in the parent.
+class Shelf {
+  public:
+    void* take(std::size_t bytes) {
+        const Turn turn(busy_);
+        if (!turn.ours) return nullptr;
+        for (auto block = blocks_.begin(); block != blocks_.end(); ++block) {
+            if (block->bytes != bytes) continue;
+            void* const found = block->data;
+            held_ -= bytes;
+            blocks_.erase(block);
+            return found;
+        }
+        return nullptr;
+    }
+
+    // False: not kept.
+    bool put(void* data, std::size_t bytes) {
+        const Turn turn(busy_);
+        if (!turn.ours || bytes > most) return false;
+        while (held_ + bytes > most || blocks_.size() == blocks_.capacity()) {
+            ::operator delete(blocks_.front().data);
+            held_ -= blocks_.front().bytes;
+            blocks_.erase(blocks_.begin());
+        }
+        blocks_.push_back({data, bytes});
+        held_ += bytes;
+        return true;
+    }
+
+    static constexpr std::size_t least = std::size_t(1) << 20, most = std::size_t(64)
+                                                                      << 20;
+
+    static Shelf& instance() {
+        static Shelf* const shelf = new Shelf;
+        return *shelf;
+    }
+
+  private:
+    struct Block {
+        void* data;
+        std::size_t bytes;
+    };
+    struct Turn {
+        explicit Turn(std::atomic_flag& busy)
+            : ours(!busy.test_and_set(std::memory_order_acquire)), busy_(busy) {}
+        ~Turn() {
+            if (ours) busy_.clear(std::memory_order_release);
+        }
+        const bool ours;
+        std::atomic_flag& busy_;
+    };
+
+    Shelf() { blocks_.reserve(16); }
+
+    std::atomic_flag busy_ = ATOMIC_FLAG_INIT;
+    std::vector<Block> blocks_;
+    std::size_t held_ = 0;
+};
+
 }  // namespace
+
+void* take_block(std::size_t bytes) {
+    if (bytes >= Shelf::least)
+        if (void* const kept = Shelf::instance().take(bytes)) return kept;
+    return ::operator new(bytes);
+}
+
+void give_back(void* block, std::size_t bytes) noexcept {
+    if (bytes >= Shelf::least && Shelf::instance().put(block, bytes)) return;
+    ::operator delete(block);
+}
 
 Scratch::Scratch() : used_before_(arena.used), wanted_before_(arena.wanted) {}
 

@@ -38,9 +38,18 @@ template <class T> constexpr index row_stride(index n) {
     return ((n + line - 1) / line | 1) * line;
 }
 
-// The block that was allocated is noted in front of what is aligned within it.
+// Memory for a buffer, at any address; std::bad_alloc. What is large and given back is
+// kept for a while for who asks next, up to a limit in all: fresh pages of a packed
+// layer would take longer than to pack it.
+void* take_block(std::size_t bytes);
+void give_back(void* block, std::size_t bytes) noexcept;
+
+// The block that was allocated, and its size, are noted in front of what is aligned
+// within it.
 struct AlignedDelete {
-    void operator()(void* p) const { ::operator delete(static_cast<void**>(p)[-1]); }
+    void operator()(void* p) const {
+        give_back(static_cast<void**>(p)[-1], static_cast<std::size_t*>(p)[-2]);
+    }
 };
 
 // `size` uninitialised elements at a 64-byte boundary, and a line that may be read
@@ -50,11 +59,13 @@ template <class T> using AlignedBuffer = std::unique_ptr<T[], AlignedDelete>;
 
 template <class T> AlignedBuffer<T> aligned_buffer(index size) {
     static_assert(std::is_trivial_v<T>);
-    const std::size_t bytes = std::size_t(round_up(size * index(sizeof(T)), alignment));
-    char* const block = static_cast<char*>(::operator new(bytes + 3 * alignment));
+    const std::size_t bytes =
+        std::size_t(round_up(size * index(sizeof(T)), alignment)) + 3 * alignment;
+    char* const block = static_cast<char*>(take_block(bytes));
     char* const p =
         block + 2 * alignment - reinterpret_cast<std::uintptr_t>(block) % alignment;
     reinterpret_cast<void**>(p)[-1] = block;
+    reinterpret_cast<std::size_t*>(p)[-2] = bytes;
     return AlignedBuffer<T>(reinterpret_cast<T*>(p));
 }
 

@@ -79,8 +79,17 @@ def test_shapes(isa, dtype, shape):
     assert_close(gradients, problem.true_gradients())
 
 
+@pytest.mark.parametrize("name", ["lstm-everything", "gru_reset_before-Elu"])
+def test_with_every_kind_of_dropout(isa, dtype, name):
+    rates = {"dropout": 0.2, "input_dropout": 0.3, "recurrent_dropout": 0.3}
+    problem = network(CASES[name], dtype=dtype, **rates)
+    outputs, gradients, cache = problem.train(rng=1)
+    assert_close(outputs, problem.true_forward(cache.masks))
+    assert_close(gradients, problem.true_gradients(cache.masks))
+
+
 def test_complex_step(case):
-    problem = problem_of(case, 2, 3, 1, 3, num_layers=2, bidirectional=True)
+    problem = problem_of(case, 2, 3, 1, 3, bidirectional=True)
     _, gradients, _ = problem.train()
     has_c, parameters = problem.has_c, problem.layer.parameters
     states = problem.state if has_c else (problem.state,)
@@ -113,7 +122,7 @@ def test_gates_are_those_of_the_reference(case):
 
 
 def test_options_that_change_nothing_change_no_bit(isa, dtype):
-    """The general kernels on the plain equations: what the plain ones compute."""
+    """Peepholes of zeros: the general kernels compute what the plain ones do."""
     plain = Problem("lstm", 5, 33, 3, 7, dtype=dtype, num_layers=2)
     other = Problem("lstm", 5, 33, 3, 7, dtype=dtype, num_layers=2, peephole=True)
     zeros = np.zeros((3, 33))
@@ -280,17 +289,21 @@ LENGTHS = {"lengths": [5, 0, 3], "reset": np.eye(5, 3, dtype=bool)}
 def test_sequences_of_their_own_lengths(isa, case, dtype):
     """Each is what it is alone, forward and backward."""
     problem = problem_of(case, 5, 33, 3, 5, dtype=dtype)
-    y, _, cache = problem.layer.forward(problem.x, problem.state, **LENGTHS)
-    dx = problem.layer.backward(cache, problem.dy).x
+    layer, sums = problem.layer, {}
+    y, _, cache = layer.forward(problem.x, problem.state, **LENGTHS)
+    whole = layer.backward(cache, problem.dy)
     for n, length in enumerate(LENGTHS["lengths"]):
         one = problem.rows([n])
         reset = LENGTHS["reset"][:length, [n]]
-        y_n, _, cache = problem.layer.forward(one.x[:length], one.state, reset=reset)
-        dx_n = problem.layer.backward(cache, one.dy[:length]).x
+        y_n, _, cache = layer.forward(one.x[:length], one.state, reset=reset)
+        alone = layer.backward(cache, one.dy[:length])
         assert_same_bits({"y": y[:length, [n]]}, {"y": y_n})
-        assert_same_bits({"dx": dx[:length, [n]]}, {"dx": dx_n})
+        assert_same_bits({"dx": whole.x[:length, [n]]}, {"dx": alone.x})
         assert not y[length:, n].any()
-        assert not dx[length:, n].any()
+        assert not whole.x[length:, n].any()
+        for name, gradient in alone.parameters.items():
+            sums[name] = sums.get(name, 0.0) + gradient.astype(np.float64)
+    assert_close(whole.parameters, sums)
 
 
 @few

@@ -387,3 +387,67 @@ def test_reorder():
         reorder(w, "rzn", "zru")
     with pytest.raises(ValueError, match=r"axis 0 to be 3 blocks \(rzn\), got 2"):
         reorder(w, "rzn", "zrn")
+
+
+# ------------------------------------------------- options of the cells
+
+
+@pytest.mark.parametrize("options", [{}, {"num_layers": 2}, {"bidirectional": True}])
+@pytest.mark.parametrize("notation", ["onednn", "onnx"])
+def test_peepholes_there_and_back(notation, options, dtype, rng):
+    layer = make_layer("lstm", H, H, peephole=True, dtype=dtype, **options)
+    layer = randomly(layer, rng)
+    other = back(notation, there(notation, layer))
+    assert other.peephole
+    for name, array in layer.parameters.items():
+        if name.startswith("weight"):
+            assert same_bits(other.parameters[name], array), name
+    x = rng.standard_normal((T, N, H)).astype(dtype)
+    assert same_bits(layer(x)[0], other(x)[0])
+
+
+@pytest.mark.parametrize("notation", ["torch", "keras", "flax", "haste", "course"])
+def test_peepholes_have_no_image(notation):
+    with pytest.raises(ValueError, match="has no peephole in its LSTM"):
+        there(notation, make_layer("lstm", I, H, peephole=True))
+
+
+def test_order_of_peepholes(rng):
+    """rnnext and oneDNN i f o, ONNX i o f."""
+    layer = randomly(make_layer("lstm", I, H, peephole=True), rng)
+    p = layer.parameters["weight_ch_l0"]
+    (inputs,) = exchange.to_onnx(layer)
+    assert same_bits(inputs["P"], p[[0, 2, 1]].reshape(1, -1))
+    assert same_bits(exchange.to_onednn(layer)["weights_peephole"][0, 0], p)
+
+
+def test_peepholes_of_onnx_runtime(rng):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    layer = make_layer("lstm", I, H, peephole=True, dtype=np.float32)
+    layer = randomly(layer, rng)
+    (inputs,) = exchange.to_onnx(layer)
+    x = rng.standard_normal((T, N, I)).astype(np.float32)
+    session = onnxruntime.InferenceSession(onnx_model("lstm", inputs))
+    (found,) = session.run(["Y"], {"X": x})
+    assert errors(found[:, 0], layer(x)[0])[1] < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "refusing"),
+    [
+        ("activations", ["relu"] * 5, ["torch", "haste", "onednn", "course"]),
+        ("gate_clip", 1.0, ["torch", "keras", "flax", "haste", "onednn", "course"]),
+        ("coupled", True, ["torch", "keras", "flax", "haste", "onednn", "course"]),
+        ("cell_clip", 1.0, list(NOTATIONS)),
+    ],
+)
+def test_options_that_others_lack(option, value, refusing):
+    layer = make_layer("lstm", H, H, **{option: value})
+    for notation in NOTATIONS:
+        if notation in refusing:
+            with pytest.raises(ValueError, match=f"layer: expected {option}="):
+                there(notation, layer)
+        else:
+            other = back(notation, there(notation, layer), **{option: value})
+            x = np.ones((T, N, H))
+            assert same_bits(layer(x)[0], other(x)[0])

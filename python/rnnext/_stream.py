@@ -79,7 +79,7 @@ class Stream(Generic[S]):
             return y
         # Here come subclasses of arrays, and what is wrong.
         N, I, H = self.batch_size, layer.input_size, layer.hidden_size
-        if are_tokens(x_t):
+        if are_tokens(x_t) and x_t.ndim == 1:
             x = as_tokens("x_t", x_t)
             if x.shape != (N,):
                 raise ValueError(f"x_t: expected shape (N={N},), got {x.shape}")

@@ -30,14 +30,15 @@ class Notation(NamedTuple):
 
 
 _CLIPS = ("gate_clip", "cell_clip", "coupled")
-_PLAIN = ("merge", "reverse", "activations", *_CLIPS)
+_FIXED = ("activations", *_CLIPS)
+_PLAIN = ("merge", "reverse", *_FIXED)
 
 RNNEXT = Notation("rnnext", "ifgo", "rzn", (True, False), "ifo", True)
 PYTORCH = Notation("PyTorch", "ifgo", "rzn", (True,), projection=True, lacks=_PLAIN)
 KERAS = Notation("Keras", "ifgo", "zrn", (True, False), lacks=_CLIPS)
 FLAX = Notation("Flax", "ifgo", "rzn", (True,), lacks=_CLIPS)
 HASTE = Notation("haste", "igfo", "zrn", (True,), rnn="", lacks=_PLAIN)
-ONEDNN = Notation("oneDNN", "ifgo", "zrn", (True, False), "ifo", True, lacks=_CLIPS)
+ONEDNN = Notation("oneDNN", "ifgo", "zrn", (True, False), "ifo", True, lacks=_FIXED)
 ONNX = Notation("ONNX", "iofg", "zrn", (True, False), "iof", lacks=("cell_clip",))
 COURSE = Notation(
     "the course", "ifgo", "rzn", (False,), lacks=("nonlinearity", *_PLAIN)
