@@ -100,6 +100,24 @@ def test_initializers_that_are_inputs_can_be_replaced():
     assert (loaded.run({"X": inputs["X"]})["Y"] == before["Y"]).all()
 
 
+def test_weights_may_be_computed_from_constants():
+    """As exporters put them together; what goes in is then the sequence alone."""
+    inputs = weights("LSTM")
+    expected = run(recurrent_model("LSTM", inputs), inputs)
+    model = recurrent_model("LSTM", inputs)
+    W = onnx.numpy_helper.from_array(inputs["W"][0])
+    axis = onnx.numpy_helper.from_array(np.array([0]))
+    model.graph.node[0].input[1] = "W_made"
+    for node in (
+        helper.make_node("Unsqueeze", ["W_rows", "axis"], ["W_made"]),
+        helper.make_node("Constant", [], ["axis"], value=axis),
+        helper.make_node("Constant", [], ["W_rows"], value=W),
+    ):
+        model.graph.node.insert(0, node)
+    found = run(model, inputs)
+    assert (found["Y"] == expected["Y"]).all()
+
+
 def test_operators_of_old_opsets():
     """What became inputs later are attributes; Softmax is over all axes from one on."""
     x = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
@@ -241,6 +259,20 @@ def test_unknown_operators_name_the_node():
     model.graph.node[0].domain = "com.example"
     with pytest.raises(ValueError, match=r"node 'y' .*Relu of com.example is unknown"):
         rnnext.onnx.load(model)
+
+
+def test_constants_that_are_no_numbers_name_the_node():
+    text = helper.make_node("Constant", [], ["x"], value_string="text", name="it")
+    shape = helper.make_node("Shape", ["x"], ["y"])
+    with pytest.raises(ValueError, match=r"node 'it' .*value_string: expected num"):
+        rnnext.onnx.load(model_of([text, shape], {}, ["y"]))
+
+
+def test_errors_while_running_name_the_node():
+    inputs = {"x": np.ones((2, 3), np.float32), "i": np.array([1, 2])}
+    node = helper.make_node("Gather", ["x", "i"], ["y"], name="rows")
+    with pytest.raises(ValueError, match=r"node 'rows' \(Gather\): indices: .*got 2"):
+        run(model_of([node], inputs, ["y"]), inputs)
 
 
 def test_old_opsets_are_refused():

@@ -4,6 +4,7 @@
 own tests ask for. They need the extra ``onnx``.
 
 _model        a graph: read, checked, run node by node
+_value        what goes in and comes out
 _node         one node: its operator, attributes and names
 _recurrent    the operators RNN, GRU and LSTM, by the layers
 _arithmetic   the operators around them that compute
@@ -17,7 +18,8 @@ try:
 except ImportError as error:
     raise ImportError('rnnext.onnx needs onnx: pip install "rnnext[onnx]"') from error
 
-from ._model import Model, Value, load
+from ._model import Model, load
 from ._save import save
+from ._value import Value
 
 __all__ = ["Model", "Value", "load", "save"]

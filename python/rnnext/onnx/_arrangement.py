@@ -40,24 +40,28 @@ def array_of(tensor: onnx.TensorProto) -> Tensor:
     return array
 
 
-_SCALARS = {"value_float": np.float32, "value_int": np.int64}
-_LISTS = {"value_floats": np.float32, "value_ints": np.int64}
-
-
-def constant_of(node: Node) -> Tensor:
-    """What a Constant gives."""
-    ((name, value),) = node.attributes.items()
-    if name == "value":
-        return array_of(value)
-    dtype = (_SCALARS | _LISTS).get(name)
-    if dtype is None:
-        raise node.fault(f"attribute {name}: expected numbers")
-    return np.array(value, dtype)
+_NUMBERS = {
+    "value_float": np.float32,
+    "value_floats": np.float32,
+    "value_int": np.int64,
+    "value_ints": np.int64,
+}
 
 
 def _constant(node: Node, constants: Mapping[str, Tensor]) -> Computation:
-    value = constant_of(node)
-    return lambda: value
+    if len(node.attributes) != 1:
+        raise node.fault(f"expected one attribute, got {list(node.attributes)}")
+    ((name, value),) = node.attributes.items()
+    if name == "value":
+        try:
+            array = array_of(value)
+        except ValueError as error:
+            raise node.fault(f"attribute value: {error}") from error
+    elif name in _NUMBERS:
+        array = np.array(value, _NUMBERS[name])
+    else:
+        raise node.fault(f"attribute {name}: expected numbers")
+    return lambda: array
 
 
 def _constant_of_shape(node: Node, constants: Mapping[str, Tensor]) -> Computation:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import onnx
 
 from . import _arithmetic, _arrangement, _recurrent
-from ._arrangement import array_of, constant_of, numpy_dtype
+from ._arrangement import array_of
 from ._node import Computation, Node, Tensor, read_node
+from ._value import fitting, value_of
 
 OPERATORS = {
     **_recurrent.OPERATORS,
@@ -19,24 +20,6 @@ OPERATORS = {
     **_arrangement.OPERATORS,
 }
 OLDEST_OPSET = 7
-
-
-class Value(NamedTuple):
-    """An input or output of a model.
-
-    Attributes
-    ----------
-    name : str
-    dtype : dtype or None
-        None where the model does not say.
-    shape : tuple of int, str or None, or None
-        A string where a size has only a name, None where it has none; None for all
-        where the model does not say.
-    """
-
-    name: str
-    dtype: np.dtype[Any] | None
-    shape: tuple[int | str | None, ...] | None
 
 
 class Model:
@@ -60,35 +43,22 @@ class Model:
             raise ValueError(f"model: {error}") from error
         if graph.sparse_initializer:
             raise ValueError("model: expected no sparse initializers")
-        self._values = {
-            tensor.name: _initializer(tensor) for tensor in graph.initializer
-        }
-        self.inputs = tuple(
-            _value("input", info)
-            for info in graph.input
-            if info.name not in self._values
-        )
-        self.outputs = tuple(_value("output", info) for info in graph.output)
+        values = {tensor.name: _initializer(tensor) for tensor in graph.initializer}
+        given = [value_of("input", info) for info in graph.input]
+        self.inputs = tuple(value for value in given if value.name not in values)
+        self.outputs = tuple(value_of("output", info) for info in graph.output)
         # An initializer that is an input, too, is a default that a run can replace.
-        self._defaults = {
-            info.name: _value("input", info)
-            for info in graph.input
-            if info.name in self._values
-        }
-        constants = {
-            name: array
-            for name, array in self._values.items()
-            if name not in self._defaults
-        }
+        self._defaults = {value.name: value for value in given if value.name in values}
+        constants = {k: v for k, v in values.items() if k not in self._defaults}
         self._steps: list[tuple[Node, Computation]] = []
-        for node in nodes:
-            if node.op == "Constant":
-                self._values[node.outputs[0]] = constants[node.outputs[0]] = (
-                    constant_of(node)
-                )
-            else:
+        with np.errstate(all="ignore"):
+            for node in nodes:
                 compute = OPERATORS[node.op].prepare(node, constants)
-                self._steps.append((node, compute))
+                if all(name in constants for name in node.inputs if name):
+                    constants |= _computed(node, compute, constants)
+                else:
+                    self._steps.append((node, compute))
+        self._values = values | constants
 
     def __call__(self, *arrays: Tensor) -> Any:
         """Run the model.
@@ -162,9 +132,7 @@ class Model:
         given = list(values.values())
         with np.errstate(all="ignore"):
             for node, compute in self._steps:
-                arrays = [values[name] if name else None for name in node.inputs]
-                found = _computed(node, compute, arrays)
-                values.update(zip(node.outputs, found, strict=False))
+                values |= _computed(node, compute, values)
         outputs = {value.name: values[value.name] for value in self.outputs}
         return {
             name: array.copy() if _shared(array, given) else array
@@ -181,7 +149,7 @@ class Model:
             raise ValueError(
                 f"inputs: {'; '.join(faults)} (the model has {', '.join(known)})"
             )
-        return {name: _fitting(known[name], array) for name, array in inputs.items()}
+        return {name: fitting(known[name], array) for name, array in inputs.items()}
 
 
 def load(model: str | os.PathLike[str] | bytes | onnx.ModelProto) -> Model:
@@ -279,52 +247,18 @@ def _initializer(tensor: onnx.TensorProto) -> Tensor:
         raise ValueError(f"initializer {tensor.name}: {error}") from error
 
 
-def _value(kind: str, info: onnx.ValueInfoProto) -> Value:
-    which = info.type.WhichOneof("value")
-    if which not in ("tensor_type", None):
-        raise ValueError(f"{kind} {info.name}: expected a tensor, got {which}")
-    tensor = info.type.tensor_type
-    if not tensor.elem_type:
-        return Value(info.name, None, None)
-    try:
-        dtype = numpy_dtype(tensor.elem_type)
-    except ValueError as error:
-        raise ValueError(f"{kind} {info.name}: {error}") from error
-    if not tensor.HasField("shape"):
-        return Value(info.name, dtype, None)
-    shape = tuple(
-        int(size.dim_value) if size.HasField("dim_value") else size.dim_param or None
-        for size in tensor.shape.dim
-    )
-    return Value(info.name, dtype, shape)
-
-
-def _fitting(value: Value, given: Tensor) -> Tensor:
-    array = np.asarray(given)
-    if value.dtype is not None and array.dtype != value.dtype:
-        raise TypeError(f"{value.name}: expected {value.dtype}, got {array.dtype}")
-    if value.shape is not None and not (
-        array.ndim == len(value.shape)
-        and all(
-            not isinstance(size, int) or size == n
-            for size, n in zip(value.shape, array.shape, strict=True)
-        )
-    ):
-        sizes = ", ".join("?" if size is None else str(size) for size in value.shape)
-        raise ValueError(f"{value.name}: expected shape ({sizes}), got {array.shape}")
-    return array
-
-
 def _computed(
-    node: Node, compute: Computation, arrays: list[Tensor | None]
-) -> list[Tensor]:
+    node: Node, compute: Computation, values: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """The outputs of a node by name."""
     try:
-        found = compute(*arrays)
+        found = compute(*(values[name] if name else None for name in node.inputs))
     except (TypeError, ValueError, IndexError) as error:
         kind = ValueError if isinstance(error, IndexError) else type(error)
         raise kind(f"{node}: {error}") from error
     parts = found if isinstance(found, tuple) else (found,)
-    return [np.asarray(part) for part in parts]
+    named = zip(node.outputs, parts, strict=False)
+    return {name: np.asarray(part) for name, part in named if name}
 
 
 def _shared(array: Tensor, given: list[Tensor]) -> bool:
