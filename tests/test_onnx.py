@@ -275,6 +275,14 @@ def test_errors_while_running_name_the_node():
         run(model_of([node], inputs, ["y"]), inputs)
 
 
+def test_operators_that_the_opset_does_not_have():
+    inputs = {"c": np.array([True]), "x": np.ones(1, np.float32)}
+    model = model_of([helper.make_node("Where", ["c", "x", "x"], ["y"])], inputs, ["y"])
+    model.opset_import[0].version = 7
+    with pytest.raises(ValueError, match=r"node 'y' .*there is no Where in opset 7"):
+        rnnext.onnx.load(model)
+
+
 def test_old_opsets_are_refused():
     model = lstm()
     model.opset_import[0].version = 6

@@ -254,8 +254,7 @@ def _computed(
     try:
         found = compute(*(values[name] if name else None for name in node.inputs))
     except (TypeError, ValueError, IndexError) as error:
-        kind = ValueError if isinstance(error, IndexError) else type(error)
-        raise kind(f"{node}: {error}") from error
+        raise node.named(error) from error
     parts = found if isinstance(found, tuple) else (found,)
     named = zip(node.outputs, parts, strict=False)
     return {name: np.asarray(part) for name, part in named if name}

@@ -31,11 +31,13 @@ class Node(NamedTuple):
         label = self.name or next(filter(None, self.outputs), "")
         return f"node {label!r} ({self.op})"
 
-    def input(self, index: int) -> str:
-        return self.inputs[index] if index < len(self.inputs) else ""
-
     def fault(self, message: str) -> ValueError:
         return ValueError(f"{self}: {message}")
+
+    def named(self, error: Exception) -> Exception:
+        """The same, with the node in its message."""
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        return kind(f"{self}: {error}")
 
 
 # Of a node that is understood, from its inputs (None: left out) to its outputs.
@@ -79,7 +81,10 @@ def read_node(
         domain = f" of {proto.domain}" if proto.domain else ""
         known = ", ".join(sorted(operators))
         raise node.fault(f"operator {node.op}{domain} is unknown; known are {known}")
-    schema = onnx.defs.get_schema(node.op, opset, "")
+    try:
+        schema = onnx.defs.get_schema(node.op, opset, "")
+    except onnx.defs.SchemaError:
+        raise node.fault(f"there is no {node.op} in opset {opset}") from None
     if schema.since_version > operators[node.op].newest:
         raise node.fault(
             f"its version of opset {schema.since_version} is unknown; the newest that "

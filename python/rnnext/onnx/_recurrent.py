@@ -129,7 +129,7 @@ def _made(
     try:
         layer = from_onnx(weights, **options)
     except (TypeError, ValueError) as error:
-        raise type(error)(f"{node}: {error}") from error
+        raise node.named(error) from error
     assert isinstance(layer, (RNN, GRU, LSTM))
     return layer
 
@@ -162,7 +162,7 @@ def _checked(node: Node, options: Mapping[str, Any]) -> None:
     try:
         _CELLS[node.op].layer(1, 1, bidirectional=bidirectional, **options)
     except (TypeError, ValueError) as error:
-        raise type(error)(f"{node}: {error}") from error
+        raise node.named(error) from error
 
 
 def _activations(node: Node) -> dict[str, Any]:
