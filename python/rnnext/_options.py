@@ -12,7 +12,7 @@ from ._validation import finite, kind
 
 # ONNX's activations: the parameters that each takes (alpha, then beta) with ONNX's
 # defaults; None where there is no useful one.
-_PARAMETERS: dict[str, tuple[float | None, ...]] = {
+PARAMETERS: dict[str, tuple[float | None, ...]] = {
     "Relu": (),
     "Tanh": (),
     "Sigmoid": (),
@@ -25,7 +25,7 @@ _PARAMETERS: dict[str, tuple[float | None, ...]] = {
     "Softsign": (),
     "Softplus": (),
 }
-_SPELLED = {name.lower(): name for name in _PARAMETERS}
+_SPELLED = {name.lower(): name for name in PARAMETERS}
 
 
 class Activation(NamedTuple):
@@ -38,7 +38,7 @@ class Activation(NamedTuple):
     @property
     def written(self) -> str | tuple[str | float, ...]:
         """As people write it, without what is the default."""
-        defaults = _PARAMETERS[self.name]
+        defaults = PARAMETERS[self.name]
         given = self[1 : 1 + len(defaults)]
         return self.name if given == defaults else (self.name, *given)
 
@@ -74,9 +74,9 @@ class CellOptions:
         cell_clip: object = None,
     ) -> None:
         names, own = _CELLS[cell]
-        self._activations = (own,) * directions
+        self.by_direction = (own,) * directions
         if activations is not None:
-            self._activations = _activations(activations, names.split(), directions)
+            self.by_direction = _activations(activations, names.split(), directions)
         self._own = own
         self.gate_clip = _bound("gate_clip", gate_clip)
         self.cell_clip = _bound("cell_clip", cell_clip)
@@ -86,9 +86,9 @@ class CellOptions:
     @property
     def activations(self) -> list[Any] | None:
         """As people write them; None: the cell's own."""
-        if all(one == self._own for one in self._activations):
+        if all(one == self._own for one in self.by_direction):
             return None
-        lists = [[entry.written for entry in one] for one in self._activations]
+        lists = [[entry.written for entry in one] for one in self.by_direction]
         return lists[0] if lists[0] == lists[-1] else lists
 
     @property
@@ -103,7 +103,7 @@ class CellOptions:
             (one, clips[0], clips[1], self.coupled)
             if more or one != self._own
             else None
-            for one in self._activations
+            for one in self.by_direction
         ]
         return found if any(found) else None
 
@@ -143,9 +143,9 @@ def _activation(entry: object) -> Activation:
         )
     name = _SPELLED.get(parts[0].lower())
     if name is None:
-        choices = ", ".join(_PARAMETERS)
+        choices = ", ".join(PARAMETERS)
         raise ValueError(f"activations: expected one of {choices}, got {parts[0]!r}")
-    defaults = _PARAMETERS[name]
+    defaults = PARAMETERS[name]
     numbers = []
     for i, letter in enumerate(("alpha", "beta")):
         given = parts[1 + i] if len(parts) > 1 + i else None

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from .._options import PARAMETERS
 from ..exchange import from_onnx
 from ..layers import GRU, LSTM, RNN
 from ._node import Computation, Node, Operator, Outputs, Tensor
@@ -35,9 +36,8 @@ _CELLS = {
     "LSTM": _Cell(LSTM, 4, ("sigmoid", "tanh", "tanh"), (0, 0, 1, 0, 2)),
 }
 _DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
-# Which activations take alpha, and which of them beta.
-ALPHA = ["affine", "elu", "hardsigmoid", "leakyrelu", "scaledtanh", "thresholdedrelu"]
-BETA = ["affine", "hardsigmoid", "scaledtanh"]
+# How many parameters an activation takes: alpha, then beta.
+_TAKES = {name.lower(): len(defaults) for name, defaults in PARAMETERS.items()}
 
 _INPUTS = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P")
 _WEIGHTS = ("W", "R", "B", "P")
@@ -197,8 +197,9 @@ def _parameters(node: Node, names: Sequence[str]) -> list[Activation]:
     alphas, betas = given.values()
     found: list[Activation] = []
     for name in names:
-        alpha = alphas.pop(0) if name in ALPHA and alphas else None
-        beta = betas.pop(0) if name in BETA and betas else None
+        takes = _TAKES.get(name, 0)
+        alpha = alphas.pop(0) if takes > 0 and alphas else None
+        beta = betas.pop(0) if takes > 1 and betas else None
         found.append((name, alpha, beta))
     for attribute, left in given.items():
         if left:

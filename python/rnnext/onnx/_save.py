@@ -9,9 +9,10 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from .._options import PARAMETERS
 from ..exchange import to_onnx
 from ..layers import GRU, LSTM, RNN
-from ._recurrent import ALPHA, BETA, Layer
+from ._recurrent import Layer
 
 Shape: TypeAlias = tuple[int | str, ...]
 
@@ -237,7 +238,7 @@ def _activations(layer: Layer) -> dict[str, Any]:
     names: list[str] = []
     alphas: list[float] = []
     betas: list[float] = []
-    for direction in layer._options._activations:
+    for direction in layer._options.by_direction:
         for places in _PLACES[type(layer)]:
             used = {direction[place] for place in places}
             if len(used) > 1:
@@ -247,8 +248,8 @@ def _activations(layer: Layer) -> dict[str, Any]:
                 )
             ((name, alpha, beta),) = used
             names.append(name)
-            alphas += [alpha] * (name.lower() in ALPHA)
-            betas += [beta] * (name.lower() in BETA)
+            alphas += [alpha] * (len(PARAMETERS[name]) > 0)
+            betas += [beta] * (len(PARAMETERS[name]) > 1)
     found: dict[str, Any] = {"activations": names}
     if alphas:
         found["activation_alpha"] = alphas
