@@ -22,6 +22,13 @@ class Value(NamedTuple):
     shape : tuple of int, str or None, or None
         A string where a size has only a name, None where it has none; None for all
         where the model does not say.
+
+    Examples
+    --------
+    >>> import io, rnnext.onnx
+    >>> rnnext.onnx.save(rnnext.RNN(3, 4, rng=0), file := io.BytesIO())
+    >>> rnnext.onnx.load(file.getvalue()).inputs[0]
+    Value(name='x', dtype=dtype('float32'), shape=('T', 'N', 3))
     """
 
     name: str

@@ -23,6 +23,16 @@ class Prepared(base.BackendRep):
     Parameters
     ----------
     model : Model
+
+    Examples
+    --------
+    >>> import io, numpy as np, onnx, rnnext.onnx
+    >>> from rnnext.onnx.backend import prepare
+    >>> rnnext.onnx.save(rnnext.RNN(3, 4, rng=0), file := io.BytesIO())
+    >>> prepared = prepare(onnx.load_model_from_string(file.getvalue()))
+    >>> y, h_n = prepared.run([np.ones((5, 2, 3), "f4"), np.zeros((1, 2, 4), "f4")])
+    >>> y.shape
+    (5, 2, 4)
     """
 
     def __init__(self, model: Model) -> None:
@@ -60,7 +70,18 @@ class Prepared(base.BackendRep):
 
 
 class Backend(base.Backend):
-    """Runs ONNX models by rnnext, on the CPU."""
+    """Runs ONNX models by rnnext, on the CPU.
+
+    Examples
+    --------
+    >>> import numpy as np, onnx
+    >>> from rnnext.onnx.backend import Backend
+    >>> node = onnx.helper.make_node("Add", ["a", "b"], ["c"])
+    >>> Backend.run_node(node, [np.float32([1, 2]), np.float32([3, 4])])
+    (array([4., 6.], dtype=float32),)
+    >>> Backend.supports_device("CUDA")
+    False
+    """
 
     @classmethod
     def is_compatible(
