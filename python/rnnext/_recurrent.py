@@ -294,15 +294,9 @@ class Recurrent(Edge[S]):
             )
             assert found is not None
         y, final_state, saved = found
-        cache = Cache(
-            weights,
-            saved,
-            masks,
-            self._gates,
-            batch_of(x) is not None,
-            self._kind,
-            coverage,
-        )
+        h_n = final_state[0] if self._has_c else final_state
+        batched = h_n.ndim == 3
+        cache = Cache(weights, saved, masks, self._gates, batched, self._kind, coverage)
         return self._swapped_output(y) if self.batch_first else y, final_state, cache
 
     def _masks(self, x: Array, rng: object, masks: object) -> _dropout.Masks | None:
