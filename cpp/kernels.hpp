@@ -138,6 +138,14 @@ template <class T> struct ForwardScan {
     // them, in slots as h; or null.
     const T* factors;
     T* dropped;
+
+    // Of a projection to fewer units, which then are what h, kept_h and y have: the
+    // caller's blocks of them, the weights, scratch [rows][state_row] for what is
+    // projected, and zeros. Null data: none.
+    Range projected;
+    Packed<T> projection;
+    T* unprojected;
+    const T* zeros;
 };
 
 template <class T> struct BackwardScan {
@@ -172,6 +180,14 @@ template <class T> struct BackwardScan {
     // d_row, and, out, h times them, rows of H as those of da; or null.
     const T* factors;
     T* dropped;
+
+    // Of a projection: the caller's blocks, the transposed weights, and, out, rows as
+    // those of da: the gradients of what was projected to, and what was projected.
+    // d_unprojected: scratch [rows][d_row].
+    Range projected;
+    Packed<T> projection;
+    T *d_projected, *unprojected;
+    T* d_unprojected;
 };
 
 // Sums of products are blocks of so many, each one chain from zero.

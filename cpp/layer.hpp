@@ -58,6 +58,7 @@ template <class T> struct LayerBackward {
     T *dh_0 = nullptr, *dc_0 = nullptr;  // [N, H]; dc_0 may be null
     T *dw_ih = nullptr, *dw_hh = nullptr, *db_ih = nullptr, *db_hh = nullptr;
     T* dw_ch = nullptr;  // of peepholes
+    T* dw_hr = nullptr;  // of a projection
 };
 
 // Throw std::bad_alloc, and Interrupted where `interrupt` says so.

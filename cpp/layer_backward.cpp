@@ -17,15 +17,21 @@ template <class T> class Unprojection {
         : da_row(row_stride<T>(call.weights.gradients() * call.weights.hidden_size)),
           call_(call), w_(call.weights) {
         const index rows = plan.chunk * plan.slab, columns = w_.gradients();
-        const index H = w_.hidden_size, I = w_.input_size;
+        const index H = w_.hidden_size, I = w_.input_size, P = w_.state_size;
         da = scratch.take<T>({plan.chunk, plan.slab, da_row});
         if (w_.traits.h[1].count) operand = scratch.take<T>({plan.chunk, plan.slab, H});
-        if (call.factors) dropped = scratch.take<T>({plan.chunk, plan.slab, H});
+        if (call.factors) dropped = scratch.take<T>({plan.chunk, plan.slab, P});
         if (call.x) packed_x_ = scratch.take<T>({rows, round_up(I, w_.kernels.lanes)});
         else tokens_ = scratch.take<index>({rows});
-        packed_h_ = scratch.take<T>({rows, round_up(H, w_.kernels.lanes)});
+        packed_h_ = scratch.take<T>({rows, round_up(P, w_.kernels.lanes)});
         if (operand)
             packed_operand_ = scratch.take<T>({rows, round_up(H, w_.kernels.lanes)});
+        if (w_.has_projection()) {
+            d_projected = scratch.take<T>({plan.chunk, plan.slab, P});
+            unprojected = scratch.take<T>({plan.chunk, plan.slab, H});
+            packed_unprojected_ =
+                scratch.take<T>({rows, round_up(H, w_.kernels.lanes)});
+        }
         sums_ = scratch.take<T>({columns, H});
         tile_ = scratch.take<T>({plan.threads, tile_size()});
         zeros_ = scratch.take<T>({I});
@@ -34,12 +40,14 @@ template <class T> class Unprojection {
         std::fill_n(zeros_, I, T(0));
         if (all.rows() > 0) return;
         std::fill_n(call.dw_ih, w_.traits.gates * H * I, T(0));
-        std::fill_n(call.dw_hh, w_.traits.gates * H * H, T(0));
+        std::fill_n(call.dw_hh, w_.traits.gates * H * P, T(0));
+        if (d_projected) std::fill_n(call.dw_hr, P * H, T(0));
     }
 
     // `add`: to the parameter gradients of the chunks before.
     void run(const Team& team, const Chunk& chunk, bool add) {
-        const index I = w_.input_size, H = w_.hidden_size, height = chunk.rows;
+        const index I = w_.input_size, H = w_.hidden_size, P = w_.state_size;
+        const index height = chunk.rows;
         const bool by_row = call_.runs;  // those of x lie anywhere
 
         if (tokens_) copy_tokens(team, chunk);
@@ -48,12 +56,16 @@ template <class T> class Unprojection {
                       [&](const Step& step, index n) {
                           return call_.x + chunk.source(step, n) * I;
                       });
-        pack_rows(team, packed_h_, chunk, H, false, [&](const Step& step, index) {
-            return dropped ? dropped + step.a * H : call_.cache.h + step.before * H;
+        pack_rows(team, packed_h_, chunk, P, false, [&](const Step& step, index) {
+            return dropped ? dropped + step.a * P : call_.cache.h + step.before * P;
         });
         if (operand)
             pack_rows(team, packed_operand_, chunk, H, false,
                       [&](const Step& step, index) { return operand + step.a * H; });
+        if (unprojected)
+            pack_rows(
+                team, packed_unprojected_, chunk, H, false,
+                [&](const Step& step, index) { return unprojected + step.a * H; });
         team.wait();
 
         if (call_.dx) input_gradient(team, chunk);
@@ -62,11 +74,18 @@ template <class T> class Unprojection {
         else
             parameter_gradient(team, mine, w_.traits.x, {packed_x_, height, I, 1}, add,
                                call_.dw_ih);
-        parameter_gradient(team, mine, w_.traits.h[0], {packed_h_, height, H, 1}, add,
+        parameter_gradient(team, mine, w_.traits.h[0], {packed_h_, height, P, 1}, add,
                            call_.dw_hh);
         if (operand)
             parameter_gradient(team, mine, w_.traits.h[1],
                                {packed_operand_, height, H, 1}, add, call_.dw_hh);
+        if (unprojected) {
+            const Range rows = team.share(P, w_.kernels.row_tile);
+            if (rows.begin < rows.end)
+                w_.kernels.gradient(d_projected, P, rows,
+                                    {packed_unprojected_, height, H, 1}, add,
+                                    call_.dw_hr, H, tile_ + team.thread * tile_size());
+        }
         w_.kernels.column_sums(da, da_row, height, mine, sums_);
     }
 
@@ -78,9 +97,10 @@ template <class T> class Unprojection {
         if (w_.has_peephole()) copy(sums_ + w_.traits.columns * H, 3 * H, call_.dw_ch);
     }
 
-    const index da_row;                        // gradients * H, spread
-    T* da = nullptr;                           // [chunk][rows][da_row], by time
-    T *operand = nullptr, *dropped = nullptr;  // [chunk][rows][H], by time
+    const index da_row;                                // gradients * H, spread
+    T* da = nullptr;                                   // [chunk][rows][da_row], by time
+    T *operand = nullptr, *dropped = nullptr;          // [chunk][rows][H], by time
+    T *d_projected = nullptr, *unprojected = nullptr;  // rows of P and of H, by time
 
   private:
     index tile_size() const {
@@ -181,6 +201,7 @@ template <class T> class Unprojection {
     const LayerBackward<T>& call_;
     const Weights<T>& w_;
     index* tokens_ = nullptr;  // of the chunk's rows
+    T* packed_unprojected_ = nullptr;
     T *packed_x_ = nullptr, *packed_h_, *packed_operand_ = nullptr;
     T *sums_, *tile_, *zeros_, *dx_ = nullptr;
 };
@@ -200,23 +221,24 @@ template <class T> class Backward {
         if (call.factors) {
             factors_ = scratch.take<T>({all_.count(), d_row_});
             for (index i = 0; i < all_.count(); ++i)
-                copy_row(call.factors + all_.of(i) * w_.hidden_size, w_.hidden_size,
+                copy_row(call.factors + all_.of(i) * w_.state_size, w_.state_size,
                          factors_ + i * d_row_, d_row_);
         }
         dy_all_ = call.dy;
         dy_row_ = call.dy_row;
         if (call.runs && call.dy)
-            dy_ = scratch.take<T>({plan_.chunk, plan_.slab, w_.hidden_size});
+            dy_ = scratch.take<T>({plan_.chunk, plan_.slab, w_.state_size});
         if (dy_ && call.hold) gather_gaps(scratch);
         if (call.runs && call.dx && !call.add_dx)
             fill_gaps(*call.runs, false, w_.input_size, call.dx, w_.input_size);
+        if (w_.has_projection()) d_unprojected_ = scratch.take<T>({plan_.slab, d_row_});
         zeros_ = scratch.take<T>({d_row_});
         std::fill_n(zeros_, d_row_, T(0));
     }
 
     void run(Interrupt interrupt) {
-        begin(call_.dh_n, dh_);
-        if (dc_) begin(call_.dc_n, dc_);
+        begin(call_.dh_n, w_.state_size, dh_);
+        if (dc_) begin(call_.dc_n, w_.hidden_size, dc_);
         Stop stop(interrupt);
         run_parallel(plan_.threads, [&](const Team& team) {
             for (index first = 0; first < all_.count(); first += plan_.slab)
@@ -226,27 +248,25 @@ template <class T> class Backward {
         });
         stop.rethrow();
         unproject_.finish();
-        end(dh_, call_.dh_0);
-        if (dc_ && call_.dc_0) end(dc_, call_.dc_0);
+        end(dh_, w_.state_size, call_.dh_0);
+        if (dc_ && call_.dc_0) end(dc_, w_.hidden_size, call_.dc_0);
     }
 
   private:
-    void begin(const T* d_n, T* d) {
-        const index H = w_.hidden_size;
+    void begin(const T* d_n, index width, T* d) {
         for (index i = 0; i < all_.count(); ++i)
-            copy_row(d_n && all_.is_last(i) ? d_n + all_.of(i) * H : nullptr, H,
+            copy_row(d_n && all_.is_last(i) ? d_n + all_.of(i) * width : nullptr, width,
                      d + i * d_row_, d_row_);
     }
 
     // To the initial state; of a sequence with several runs, the sum.
-    void end(const T* d, T* d_0) {
-        const index H = w_.hidden_size;
-        if (call_.runs) std::fill_n(d_0, call_.N * H, T(0));
+    void end(const T* d, index width, T* d_0) {
+        if (call_.runs) std::fill_n(d_0, call_.N * width, T(0));
         for (index i = 0; i < all_.count(); ++i) {
-            T* const to = d_0 + all_.of(i) * H;
-            if (!call_.runs) copy(d + i * d_row_, H, to);
+            T* const to = d_0 + all_.of(i) * width;
+            if (!call_.runs) copy(d + i * d_row_, width, to);
             else
-                for (index j = 0; j < H; ++j) to[j] += d[i * d_row_ + j];
+                for (index j = 0; j < width; ++j) to[j] += d[i * d_row_ + j];
         }
     }
 
@@ -261,8 +281,11 @@ template <class T> class Backward {
             const Chunk chunk(all_, first, std::min(plan_.chunk, all_.steps() - first),
                               sequences, room);
             if (stop.now(team)) return false;
-            if (dy_) gather(chunk, part);
-            scan(team, chunk, part, sequences.begin);
+            const Range projected = plan_.share(team, w_.state_blocks());
+            if (dy_)
+                gather(chunk, part.rows,
+                       w_.state_units(w_.has_projection() ? projected : part.blocks));
+            scan(team, chunk, part, projected, sequences.begin);
             team.wait();
             unproject_.run(team, chunk, sequences.begin > 0 || i < chunks - 1);
         }
@@ -271,32 +294,31 @@ template <class T> class Backward {
 
     // To the gradients of the outputs those of the gaps that hold them.
     void gather_gaps(Scratch& scratch) {
-        const index H = w_.hidden_size, rows = call_.T_ * call_.N;
-        T* const dy = scratch.take<T>({call_.T_, call_.N, H});
+        const index P = w_.state_size, rows = call_.T_ * call_.N;
+        T* const dy = scratch.take<T>({call_.T_, call_.N, P});
         for (index i = 0; i < rows; ++i)
-            copy(call_.dy + i * call_.dy_row, H, dy + i * H);
+            copy(call_.dy + i * call_.dy_row, P, dy + i * P);
         for (const Runs::Gap& gap : call_.runs->gaps)
-            for (index j = 0; gap.held >= 0 && j < H; ++j)
-                dy[gap.held * H + j] += dy[gap.at * H + j];
+            for (index j = 0; gap.held >= 0 && j < P; ++j)
+                dy[gap.held * P + j] += dy[gap.at * P + j];
         dy_all_ = dy;
-        dy_row_ = H;
+        dy_row_ = P;
     }
 
     // This thread's part of the gradient of the output.
-    void gather(const Chunk& chunk, const Schedule::Part& part) {
-        const index H = w_.hidden_size;
-        const Range units = w_.units(part.blocks);
+    void gather(const Chunk& chunk, Range rows, Range units) {
+        const index P = w_.state_size;
         for (index s = 0; s < chunk.count; ++s) {
             const Step& step = chunk.step[s];
-            for (index n = part.rows.begin; n < std::min(part.rows.end, step.rows); ++n)
+            for (index n = rows.begin; n < std::min(rows.end, step.rows); ++n)
                 copy(dy_all_ + chunk.source(step, n) * dy_row_ + units.begin,
-                     units.end - units.begin, dy_ + (step.y + n) * H + units.begin);
+                     units.end - units.begin, dy_ + (step.y + n) * P + units.begin);
         }
     }
 
     void scan(const Team& team, const Chunk& chunk, const Schedule::Part& part,
-              index slab) {
-        const index H = w_.hidden_size, kept = all_.count() * H;
+              Range projected, index slab) {
+        const index H = w_.hidden_size, P = w_.state_size;
         BackwardScan<T> scan{};
         scan.steps = chunk.count;
         scan.units = H;
@@ -305,16 +327,16 @@ template <class T> class Backward {
         scan.w[1] = w_.h_transposed(1);
         scan.options = w_.options();
         scan.h = call_.cache.h;
-        scan.kept_h = call_.cache.h + kept;
+        scan.kept_h = call_.cache.h + all_.count() * P;
         if (dc_) {
             scan.c = call_.cache.c;
-            scan.kept_c = call_.cache.c + kept;
+            scan.kept_c = call_.cache.c + all_.count() * H;
             scan.dc_all = call_.dc;
             scan.dc = dc_ + slab * d_row_;
         }
         scan.saved = call_.cache.gates;
         scan.dy = dy_ ? dy_ : dy_all_;
-        scan.dy_row = dy_ ? H : dy_row_;
+        scan.dy_row = dy_ ? P : dy_row_;
         scan.dh = dh_ + slab * d_row_;
         scan.d_row = d_row_;
         scan.da = unproject_.da;
@@ -326,6 +348,13 @@ template <class T> class Backward {
             scan.dropped = unproject_.dropped;
         }
         scan.zeros = zeros_;
+        if (d_unprojected_) {
+            scan.projected = projected;
+            scan.projection = w_.projection_transposed();
+            scan.d_projected = unproject_.d_projected;
+            scan.unprojected = unproject_.unprojected;
+            scan.d_unprojected = d_unprojected_;
+        }
         w_.cell().scan_backward(scan, part.rows, part.blocks, plan_.sync(team));
     }
 
@@ -339,7 +368,7 @@ template <class T> class Backward {
     index dy_row_;
     Step* steps_;  // [threads][chunk]
     T *dh_, *dc_ = nullptr, *d_operand_ = nullptr, *dy_ = nullptr, *zeros_;
-    T* factors_ = nullptr;
+    T *factors_ = nullptr, *d_unprojected_ = nullptr;
 };
 
 }  // namespace

@@ -26,7 +26,7 @@ template <class T> class Forward {
         a_ = scratch.take<T>({rows, w_.a_row()});
         if (call.x && (call.runs || (call.N > 1 && rows_collide<T>(I))))
             apart_ = scratch.take<T>({rows, row_stride<T>(I)});
-        if (call.runs) y_ = scratch.take<T>({rows, w_.hidden_size});
+        if (call.runs) y_ = scratch.take<T>({rows, w_.state_size});
         if (w_.traits.h[1].count)
             operand_ = scratch.take<T>({plan_.slab, w_.state_row()});
         h_ = scratch.take<T>({2, all_.count(), w_.state_row()});
@@ -35,11 +35,16 @@ template <class T> class Forward {
             dropped_ = scratch.take<T>({2, all_.count(), w_.state_row()});
         }
         if (w_.traits.has_c) c_ = scratch.take<T>({all_.count(), w_.state_row()});
+        if (!w_.has_projection()) return;
+        unprojected_ = scratch.take<T>({plan_.slab, w_.state_row()});
+        zeros_ = scratch.take<T>({w_.state_row()});
+        std::fill_n(zeros_, w_.state_row(), T(0));
     }
 
     void run(Interrupt interrupt) {
-        begin(call_.h_0, h_, training_ ? call_.cache->h : nullptr);
-        if (c_) begin(call_.c_0, c_, training_ ? call_.cache->c : nullptr);
+        const index H = w_.hidden_size, P = w_.state_size;
+        begin(call_.h_0, P, h_, training_ ? call_.cache->h : nullptr);
+        if (c_) begin(call_.c_0, H, c_, training_ ? call_.cache->c : nullptr);
         if (factors_) begin_dropout();
         Stop stop(interrupt);
         run_parallel(plan_.threads, [&](const Team& team) {
@@ -49,36 +54,35 @@ template <class T> class Forward {
                     return;
         });
         stop.rethrow();
-        if (call_.runs)
-            fill_gaps(*call_.runs, call_.hold, w_.hidden_size, call_.y, call_.y_row);
-        end(h_, true, call_.h_n);
-        if (c_ && call_.c_n) end(c_, false, call_.c_n);
+        if (call_.runs) fill_gaps(*call_.runs, call_.hold, P, call_.y, call_.y_row);
+        end(h_, P, true, call_.h_n);
+        if (c_ && call_.c_n) end(c_, H, false, call_.c_n);
     }
 
   private:
-    // Initial states to where the scan and backward read them.
-    void begin(const T* state_0, T* state, T* kept) {
-        const index H = w_.hidden_size, row = w_.state_row();
+    // Initial states of `width` to where the scan and backward read them.
+    void begin(const T* state_0, index width, T* state, T* kept) {
+        const index row = w_.state_row();
         for (index i = 0; i < all_.count(); ++i) {
-            const T* const from = state_0 ? state_0 + all_.of(i) * H : nullptr;
-            copy_row(from, H, state + i * row, row);
-            if (kept) copy_or_zero(from, H, kept + i * H);
+            const T* const from = state_0 ? state_0 + all_.of(i) * width : nullptr;
+            copy_row(from, width, state + i * row, row);
+            if (kept) copy_or_zero(from, width, kept + i * width);
         }
     }
 
     void begin_dropout() {
-        begin(call_.factors, factors_, nullptr);
+        begin(call_.factors, w_.state_size, factors_, nullptr);
         for (index i = 0; i < all_.count() * w_.state_row(); ++i)
             dropped_[i] = h_[i] * factors_[i];
     }
 
     // `ring`: of two slots, of which the last step wrote that of its number.
-    void end(const T* state, bool ring, T* state_n) {
-        const index H = w_.hidden_size, row = w_.state_row();
+    void end(const T* state, index width, bool ring, T* state_n) {
+        const index row = w_.state_row();
         for (index i = 0; i < all_.count(); ++i) {
             if (!all_.is_last(i)) continue;
             const index slot = ring ? (all_.length(i) & 1) * all_.count() : 0;
-            copy(state + (slot + i) * row, H, state_n + all_.of(i) * H);
+            copy(state + (slot + i) * row, width, state_n + all_.of(i) * width);
         }
     }
 
@@ -93,8 +97,11 @@ template <class T> class Forward {
             if (stop.now(team)) return false;
             if (call_.tokens) project_tokens(chunk, part);
             else project(team, chunk, part);
-            scan(team, chunk, part, sequences.begin);
-            if (call_.runs) scatter(chunk, part);
+            const Range projected = plan_.share(team, w_.state_blocks());
+            scan(team, chunk, part, projected, sequences.begin);
+            if (call_.runs)
+                scatter(chunk, part.rows,
+                        w_.state_units(w_.has_projection() ? projected : part.blocks));
         }
         return true;
     }
@@ -154,8 +161,8 @@ template <class T> class Forward {
     }
 
     void scan(const Team& team, const Chunk& chunk, const Schedule::Part& part,
-              index slab) {
-        const index H = w_.hidden_size;
+              Range projected, index slab) {
+        const index H = w_.hidden_size, P = w_.state_size;
         ForwardScan<T> scan{};
         scan.steps = chunk.count;
         scan.units = H;
@@ -171,28 +178,33 @@ template <class T> class Forward {
         scan.slot = all_.count() * w_.state_row();
         scan.first_step = chunk.first;
         if (training_) {
-            scan.kept_h = call_.cache->h + all_.count() * H;
+            scan.kept_h = call_.cache->h + all_.count() * P;
             if (c_) scan.kept_c = call_.cache->c + all_.count() * H;
             if (w_.saved()) scan.saved = call_.cache->gates;
         }
         scan.y = call_.runs ? y_ : call_.y;
-        scan.y_row = call_.runs ? H : call_.y_row;
+        scan.y_row = call_.runs ? P : call_.y_row;
         scan.operand = operand_;
         if (factors_) {
             scan.factors = factors_ + slab * w_.state_row();
             scan.dropped = dropped_ + slab * w_.state_row();
         }
+        if (unprojected_) {
+            scan.projected = projected;
+            scan.projection = w_.projection();
+            scan.unprojected = unprojected_;
+            scan.zeros = zeros_;
+        }
         w_.cell().scan_forward(scan, part.rows, part.blocks, plan_.sync(team));
     }
 
     // This thread's part of the output to its places.
-    void scatter(const Chunk& chunk, const Schedule::Part& part) {
-        const index H = w_.hidden_size;
-        const Range units = w_.units(part.blocks);
+    void scatter(const Chunk& chunk, Range rows, Range units) {
+        const index P = w_.state_size;
         for (index s = 0; s < chunk.count; ++s) {
             const Step& step = chunk.step[s];
-            for (index n = part.rows.begin; n < std::min(part.rows.end, step.rows); ++n)
-                copy(y_ + (step.y + n) * H + units.begin, units.end - units.begin,
+            for (index n = rows.begin; n < std::min(rows.end, step.rows); ++n)
+                copy(y_ + (step.y + n) * P + units.begin, units.end - units.begin,
                      call_.y + chunk.source(step, n) * call_.y_row + units.begin);
         }
     }
@@ -206,6 +218,7 @@ template <class T> class Forward {
     T* a_;
     T *apart_ = nullptr, *y_ = nullptr, *operand_ = nullptr;  // of a chunk, or null
     T *h_, *c_ = nullptr, *factors_ = nullptr, *dropped_ = nullptr;
+    T *unprojected_ = nullptr, *zeros_ = nullptr;
 };
 
 }  // namespace

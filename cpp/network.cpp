@@ -47,11 +47,11 @@ template <class T> void merge(Merge how, T* y, const T* other, index n) {
     for (index i = 0; i < n; ++i) y[i] = (y[i] + other[i]) * factor;
 }
 
-// The output of direction `d`, [T, N, H], from the states that it kept.
+// The output of direction `d`, [T, N, P], from the states that it kept.
 template <class T>
 void output_again(const NetworkBackward<T>& call, const LayerCache<const T>& cache,
                   index d, T* y) {
-    const index H = call.stack[0].hidden_size, state = call.N * H;
+    const index P = call.stack[0].state_size, state = call.N * P;
     if (!call.coverage) {
         for (index t = 0; t < call.T_; ++t) {
             const index step = call.stack.from_end(d) ? call.T_ - 1 - t : t;
@@ -61,17 +61,17 @@ void output_again(const NetworkBackward<T>& call, const LayerCache<const T>& cac
     }
     const Runs& runs = call.coverage->runs[std::size_t(d)];
     for (index r = 0; r < runs.rows(); ++r)
-        std::copy_n(cache.h + (runs.count() + r) * H, H,
-                    y + runs.source[std::size_t(r)] * H);
-    fill_gaps(runs, call.coverage->hold, H, y, H);
+        std::copy_n(cache.h + (runs.count() + r) * P, P,
+                    y + runs.source[std::size_t(r)] * P);
+    fill_gaps(runs, call.coverage->hold, P, y, P);
 }
 
 // The gradient of the output of direction `d` of layer `l`, given that of the merged
-// one; `room` [T, N, H] where that takes some.
+// one; `room` [T, N, P] where that takes some.
 template <class T>
 const T* unmerge(const NetworkBackward<T>& call, const T* dy, index l, index d,
                  T* room) {
-    const index n = call.T_ * call.N * call.stack[0].hidden_size;
+    const index n = call.T_ * call.N * call.stack[0].state_size;
     switch (call.stack.merge) {
     case Merge::ave:
         for (index i = 0; i < n; ++i) room[i] = dy[i] * T(0.5);
@@ -101,8 +101,9 @@ template <class T> index Stack<T>::widest_input() const {
 template <class T> void forward(const NetworkForward<T>& call, Interrupt interrupt) {
     const Stack<T>& stack = call.stack;
     const index D = stack.D, L = stack.layers(), N = call.N;
-    const index H = stack[0].hidden_size, width = stack.output_size();
-    const index output = elements<T>({call.T_, N, width}), state = N * H;
+    const index P = stack[0].state_size, width = stack.output_size();
+    const index output = elements<T>({call.T_, N, width});
+    const index h_size = N * P, c_size = N * stack[0].hidden_size;
     Scratch scratch;
     T* between[2] = {nullptr, nullptr};
     if (call.caches.empty())
@@ -118,7 +119,7 @@ template <class T> void forward(const NetworkForward<T>& call, Interrupt interru
         T* const y = l == L - 1            ? call.y[0]
                      : call.caches.empty() ? between[l & 1]
                                            : call.outputs[std::size_t(l)];
-        T* const of_direction[2] = {y, stack.merge == Merge::concat ? y + H
+        T* const of_direction[2] = {y, stack.merge == Merge::concat ? y + P
                                        : stack.is_merged()          ? other
                                                                     : call.y[1]};
         for (index d = 0; d < D; ++d) {
@@ -135,12 +136,12 @@ template <class T> void forward(const NetworkForward<T>& call, Interrupt interru
             }
             if (!call.masks.recurrent.empty())
                 layer.factors = call.masks.recurrent[std::size_t(i)];
-            layer.h_0 = at(call.h_0, i * state);
-            layer.c_0 = at(call.c_0, i * state);
+            layer.h_0 = at(call.h_0, i * h_size);
+            layer.c_0 = at(call.c_0, i * c_size);
             layer.y = of_direction[d];
             layer.y_row = width;
-            layer.h_n = call.h_n + i * state;
-            layer.c_n = at(call.c_n, i * state);
+            layer.h_n = call.h_n + i * h_size;
+            layer.c_n = at(call.c_n, i * c_size);
             if (!call.caches.empty()) layer.cache = &call.caches[std::size_t(i)];
             forward(layer, interrupt);
         }
@@ -154,8 +155,9 @@ template <class T> void forward(const NetworkForward<T>& call, Interrupt interru
 template <class T> void backward(const NetworkBackward<T>& call, Interrupt interrupt) {
     const Stack<T>& stack = call.stack;
     const index D = stack.D, L = stack.layers(), N = call.N;
-    const index H = stack[0].hidden_size, width = stack.output_size();
-    const index output = elements<T>({call.T_, N, width}), state = N * H;
+    const index P = stack[0].state_size, width = stack.output_size();
+    const index output = elements<T>({call.T_, N, width});
+    const index h_size = N * P, c_size = N * stack[0].hidden_size;
     Scratch scratch;
     T* between[2] = {nullptr, nullptr};
     for (index i = 0; i < std::min<index>(L - 1, 2); ++i)
@@ -168,8 +170,9 @@ template <class T> void backward(const NetworkBackward<T>& call, Interrupt inter
     }
 
     // Elements that a layer and direction keeps of c.
-    const index kept =
-        call.coverage ? call.coverage->runs[0].rows() * H : call.T_ * state;
+    const index kept = call.coverage
+                           ? call.coverage->runs[0].rows() * stack[0].hidden_size
+                           : call.T_ * c_size;
     const T* dy = call.dy[0];
     for (index l = L; l-- > 0;) {
         T* const dx = l == 0 ? call.dx : between[(L - 1 - l) & 1];
@@ -181,24 +184,25 @@ template <class T> void backward(const NetworkBackward<T>& call, Interrupt inter
             layer.x = call.inputs[std::size_t(l)];
             if (l == 0) layer.tokens = call.tokens;
             layer.cache = call.caches[std::size_t(i)];
-            layer.dy = stack.merge == Merge::concat ? at(dy, d * H)
+            layer.dy = stack.merge == Merge::concat ? at(dy, d * P)
                        : !stack.is_merged()         ? call.dy[d]
                        : !dy                        ? nullptr
                                                     : unmerge(call, dy, l, d, unmerged);
             layer.dy_row = width;
             if (!call.masks.recurrent.empty())
                 layer.factors = call.masks.recurrent[std::size_t(i)];
-            layer.dh_n = at(call.dh_n, i * state);
-            layer.dc_n = at(call.dc_n, i * state);
+            layer.dh_n = at(call.dh_n, i * h_size);
+            layer.dc_n = at(call.dc_n, i * c_size);
             layer.dc = at(call.dc, i * kept);
             layer.dx = dx;
             layer.add_dx = d == 1;
-            layer.dh_0 = call.dh_0 + i * state;
-            layer.dc_0 = at(call.dc_0, i * state);
+            layer.dh_0 = call.dh_0 + i * h_size;
+            layer.dc_0 = at(call.dc_0, i * c_size);
             layer.dw_ih = g.w_ih;
             layer.dw_hh = g.w_hh;
             layer.db_ih = g.b_ih;
             layer.db_hh = g.b_hh;
+            layer.dw_hr = g.w_hr;
             layer.dw_ch = g.w_ch;
             const T* const factors =
                 dropped ? call.masks.input[std::size_t(i)] : nullptr;
@@ -224,21 +228,21 @@ template <class T> void backward(const NetworkBackward<T>& call, Interrupt inter
 template <class T>
 Stepper<T>::Stepper(const Stack<T>& stack, index N_)
     : kind(stack[0].kind), L(stack.layers()), N(N_), I(stack[0].input_size),
-      H(stack[0].hidden_size) {
-    const index size = elements<T>({L, N, H});
-    h_ = aligned_buffer<T>(size);
-    std::fill_n(h_.get(), size, T(0));
-    if (stack[0].traits.has_c) {
-        c_ = aligned_buffer<T>(size);
-        std::fill_n(c_.get(), size, T(0));
-    }
-    for (auto& b : between_) b = aligned_buffer<T>(N * H);
+      H(stack[0].hidden_size), P(stack[0].state_size) {
+    const auto zeros = [](index size) {
+        AlignedBuffer<T> made = aligned_buffer<T>(size);
+        std::fill_n(made.get(), size, T(0));
+        return made;
+    };
+    h_ = zeros(elements<T>({L, N, P}));
+    if (stack[0].traits.has_c) c_ = zeros(elements<T>({L, N, H}));
+    for (auto& b : between_) b = aligned_buffer<T>(N * P);
 }
 
 template <class T> bool Stepper<T>::fits(const Stack<T>& stack) const {
     return stack.D == 1 && !stack.reverse && stack.layers() == L &&
            stack[0].kind == kind && stack[0].input_size == I &&
-           stack[0].hidden_size == H;
+           stack[0].hidden_size == H && stack[0].state_size == P;
 }
 
 template <class T>
@@ -248,10 +252,10 @@ void Stepper<T>::step(const Stack<T>& stack, const T* x, const index* tokens, T*
         LayerForward<T> layer{stack[l], 1, N, false};
         layer.x = x;
         if (l == 0) layer.tokens = tokens;
-        layer.h_0 = layer.h_n = h_.get() + l * N * H;
+        layer.h_0 = layer.h_n = h_.get() + l * N * P;
         layer.c_0 = layer.c_n = at(c_.get(), l * N * H);
         layer.y = l == L - 1 ? out : between_[l & 1].get();
-        layer.y_row = H;
+        layer.y_row = P;
         forward(layer, interrupt);
         x = layer.y;
     }

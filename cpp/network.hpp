@@ -26,7 +26,7 @@ template <class T> struct Stack {
 
     // F, features of an output.
     index output_size() const {
-        return weights[0].hidden_size * (merge == Merge::concat ? D : 1);
+        return weights[0].state_size * (merge == Merge::concat ? D : 1);
     }
     // Whether one output stands for two directions, neither of which is in it.
     bool is_merged() const { return merge != Merge::concat && merge != Merge::none; }
@@ -80,7 +80,8 @@ template <class T> struct NetworkBackward {
     const T* dc = nullptr;                              // [L * D, T, N, H] or null
     T *dx = nullptr, *dh_0 = nullptr, *dc_0 = nullptr;  // dx or null
     struct Gradients {
-        T *w_ih, *w_hh, *b_ih, *b_hh, *w_ch;  // w_ch: of peepholes
+        T *w_ih, *w_hh, *b_ih, *b_hh;
+        T *w_hr, *w_ch;  // of a projection, of peepholes
     };
     std::vector<Gradients> gradients = {};
 };
@@ -98,9 +99,9 @@ template <class T> class Stepper {
               Interrupt interrupt);
 
     const CellKind kind;
-    const index L, N, I, H;
-    T* h() { return h_.get(); }  // [L, N, H]
-    T* c() { return c_.get(); }  // null without a cell state
+    const index L, N, I, H, P;
+    T* h() { return h_.get(); }  // [L, N, P]
+    T* c() { return c_.get(); }  // [L, N, H], null without a cell state
 
   private:
     AlignedBuffer<T> h_, c_, between_[2];

@@ -31,6 +31,10 @@ struct Schedule {
     Sync sync(const Team& team) const {
         return split == Split::units ? team.sync() : Sync{nullptr, nullptr};
     }
+    // A thread's share of blocks of units, where units are shared.
+    Range share(const Team& team, index blocks) const {
+        return split == Split::units ? team.share(blocks) : Range{0, blocks};
+    }
     // A thread's part of a slab.
     Part part(const Team& team, const Sequences& all, Range slab, index blocks,
               index row_tile) const;

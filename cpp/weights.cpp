@@ -45,15 +45,18 @@ PackedMatrix<T> pack_matrix(const Kernels<T>& kernels, index k, index units,
 template <class T>
 Weights<T>::Weights(CellKind kind_, index input_size_, index hidden_size_,
                     const T* w_ih, const T* w_hh, const T* b_ih, const T* b_hh,
-                    bool backward, const CellOptions<T>* options)
+                    bool backward, const CellOptions<T>* options, index proj_size,
+                    const T* w_hr)
     : kernels(rnnext::kernels<T>()), kind(kind_), traits(cell_traits[int(kind_)]),
-      input_size(input_size_), hidden_size(hidden_size_), has_backward(backward) {
+      input_size(input_size_), hidden_size(hidden_size_),
+      state_size(proj_size ? proj_size : hidden_size_), has_backward(backward) {
     const index row = elements<T>({padded_units(), traits.columns});
     const index peephole =
         options && options->peephole ? elements<T>({3, padded_units()}) : 0;
-    memory_ = aligned_buffer<T>(
-        whole_lines<T>(row) + whole_lines<T>(peephole) + size_of(traits.x, input_size) +
-        size_of(traits.h[0], hidden_size) + size_of(traits.h[1], hidden_size));
+    memory_ = aligned_buffer<T>(whole_lines<T>(row) + whole_lines<T>(peephole) +
+                                size_of(traits.x, input_size) +
+                                size_of(traits.h[0], state_size) +
+                                size_of(traits.h[1], state_size) + projection_size());
     T* free = memory_.get();
     bias_ = take(row, free);
     std::fill_n(bias_, row, T(0));
@@ -63,14 +66,45 @@ Weights<T>::Weights(CellKind kind_, index input_size_, index hidden_size_,
     x_ = place(traits.x, input_size, free);
     for (int i = 0; i < 2 && traits.h[i].count > 0; ++i) {
         add_bias(traits.h[i], b_hh);
-        h_[i] = place(traits.h[i], hidden_size, free);
+        h_[i] = place(traits.h[i], state_size, free);
     }
-    const index size = traits.gates * hidden_size * (input_size + hidden_size);
+    if (w_hr) place_projection(free);
+    const index size = traits.gates * hidden_size * (input_size + state_size);
     run_parallel(threads_for_packing(size * index(sizeof(T))), [&](const Team& team) {
         pack(team, traits.x, w_ih, x_);
         for (int i = 0; i < 2 && traits.h[i].count > 0; ++i)
             pack(team, traits.h[i], w_hh, h_[i]);
+        if (w_hr) pack_projection(team, w_hr);
     });
+}
+
+template <class T> index Weights<T>::projection_size() const {
+    if (!has_projection()) return 0;
+    index size = whole_lines<T>(packed_size(kernels, hidden_size, state_size, 1));
+    if (has_backward)
+        size += whole_lines<T>(packed_size(kernels, state_size, hidden_size, 1));
+    return size;
+}
+
+template <class T> void Weights<T>::place_projection(T*& free) {
+    const index H = hidden_size, P = state_size;
+    projection_.panels = {take(packed_size(kernels, H, P, 1), free), H, P, 1};
+    if (has_backward)
+        projection_.transposed = {take(packed_size(kernels, P, H, 1), free), P, H, 1};
+}
+
+template <class T>
+void Weights<T>::pack_projection(const Team& team, const T* w_hr) const {
+    const index H = hidden_size;
+    const auto part = [&](const Packed<T>& m, index k_stride, index unit_stride) {
+        const Range mine = team.share(m.units, block_units());
+        if (mine.begin < mine.end)
+            kernels.pack(const_cast<T*>(m.data) + mine.begin * m.k, m.k,
+                         mine.end - mine.begin, 1, 0, 0, m.k,
+                         w_hr + mine.begin * unit_stride, k_stride, unit_stride);
+    };
+    part(projection_.panels, 1, H);
+    if (has_backward) part(projection_.transposed, H, 1);
 }
 
 template <class T> index Weights<T>::size_of(Columns fed, index k) const {

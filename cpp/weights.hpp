@@ -31,22 +31,29 @@ index packed_size(const Kernels<T>& kernels, index k, index units, int panels);
 template <class T> class Weights {
   public:
     // w_ih [G*H, I], w_hh [G*H, H], biases [G*H] or null, row-major, PyTorch's order.
-    // options: of the cell, null if as its authors wrote it; peephole [3, H].
+    // options: of the cell, null if as its authors wrote it; peephole [3, H]. With a
+    // projection w_hr [P, H], 0 < P < H: then w_hh is [G*H, P].
     Weights(CellKind kind, index input_size, index hidden_size, const T* w_ih,
             const T* w_hh, const T* b_ih, const T* b_hh, bool backward,
-            const CellOptions<T>* options = nullptr);
+            const CellOptions<T>* options = nullptr, index proj_size = 0,
+            const T* w_hr = nullptr);
 
     const Kernels<T>& kernels;
     const CellKind kind;
     const CellTraits& traits;
     const index input_size, hidden_size;
+    const index state_size;  // of h: P, or H
     const bool has_backward;
 
     index block_units() const { return 2 * kernels.lanes; }
     index blocks() const { return (hidden_size + block_units() - 1) / block_units(); }
-    Range units(Range blocks) const {
-        return {std::min(blocks.begin * block_units(), hidden_size),
-                std::min(blocks.end * block_units(), hidden_size)};
+    bool has_projection() const { return state_size != hidden_size; }
+    index state_blocks() const {
+        return (state_size + block_units() - 1) / block_units();
+    }
+    Range state_units(Range blocks) const {
+        return {std::min(blocks.begin * block_units(), state_size),
+                std::min(blocks.end * block_units(), state_size)};
     }
     index padded_units() const { return round_up(hidden_size, kernels.lanes); }
     // A row of pre-activations: columns in blocks, as the kernels read them.
@@ -80,6 +87,8 @@ template <class T> class Weights {
     // of the next), columns are inputs or units of h.
     const Packed<T>& x_transposed() const { return x_.transposed; }
     const Packed<T>& h_transposed(int product) const { return h_[product].transposed; }
+    const Packed<T>& projection() const { return projection_.panels; }
+    const Packed<T>& projection_transposed() const { return projection_.transposed; }
 
   private:
     struct Both {
@@ -90,13 +99,16 @@ template <class T> class Weights {
     index size_of(Columns fed, index k) const;
     Both place(Columns fed, index k, T*& free) const;
     void pack(const Team& team, Columns fed, const T* w, const Both& m) const;
+    index projection_size() const;
+    void place_projection(T*& free);
+    void pack_projection(const Team& team, const T* w_hr) const;
     void add_bias(Columns columns, const T* b);
     void keep_peephole(const T* from, T* to);
 
     AlignedBuffer<T> memory_;  // of all that follows
     T* bias_;
     std::optional<CellOptions<T>> options_;
-    Both x_, h_[2];
+    Both x_, h_[2], projection_;
 };
 
 }  // namespace rnnext

@@ -51,24 +51,26 @@ template <class T> class Input {
 template <class T> struct StateInput {
     Input<T> h, c;
 
-    bool read(const py::object& state, bool has_c, const Shape& shape) {
+    bool read(const py::object& state, bool has_c, const Shape& h_shape,
+              const Shape& c_shape) {
         if (state.is_none()) return true;
-        if (!has_c) return h.read(state, shape);
+        if (!has_c) return h.read(state, h_shape);
         if (!PyTuple_CheckExact(state.ptr()) || PyTuple_GET_SIZE(state.ptr()) != 2)
             return false;
         const auto part = [&](int i) {
             return py::reinterpret_borrow<py::object>(PyTuple_GET_ITEM(state.ptr(), i));
         };
-        return h.read_optional(part(0), shape) && c.read_optional(part(1), shape);
+        return h.read_optional(part(0), h_shape) && c.read_optional(part(1), c_shape);
     }
 };
 
 // A new state in that form.
 template <class T>
-py::object empty_state(bool has_c, const Shape& shape, T*& h, T*& c) {
-    py::object first = empty<T>(shape, h);
+py::object empty_state(bool has_c, const Shape& h_shape, const Shape& c_shape, T*& h,
+                       T*& c) {
+    py::object first = empty<T>(h_shape, h);
     if (!has_c) return first;
-    return py::make_tuple(first, empty<T>(shape, c));
+    return py::make_tuple(first, empty<T>(c_shape, c));
 }
 
 }  // namespace rnnext

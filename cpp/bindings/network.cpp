@@ -25,12 +25,14 @@ struct Form {
 
 // Shapes of what a layer and direction keeps; with a coverage, without its gaps.
 struct Kept {
-    Shape states, gates, cells;
+    Shape h, c, gates, cells;
 
-    Kept(const PyCoverage* coverage, index d, index T_, index N, index H, index saved)
-        : states{T_ + 1, N, H}, gates{T_, N, saved, H}, cells{T_, N, H} {
+    Kept(const PyCoverage* coverage, index d, index T_, index N, index H, index P,
+         index saved)
+        : h{T_ + 1, N, P}, c{T_ + 1, N, H}, gates{T_, N, saved, H}, cells{T_, N, H} {
         if (!coverage) return;
-        states = {coverage->states(d), H};
+        h = {coverage->states(d), P};
+        c = {coverage->states(d), H};
         gates = {coverage->rows(), saved, H};
         cells = {coverage->rows(), H};
     }
@@ -53,7 +55,7 @@ template <class T> class MasksInput {
         read(kinds[1], stack.size(), factors.input,
              [&](index i) { return Shape{N, stack[i].input_size}; });
         read(kinds[2], stack.size(), factors.recurrent,
-             [&](index) { return Shape{N, stack[0].hidden_size}; });
+             [&](index) { return Shape{N, stack[0].state_size}; });
     }
 
     Masks<T> factors;
@@ -108,7 +110,8 @@ py::object forward_call(const Stack<T>& stack, const py::object& x,
                         const py::object& covered, bool cell, bool training) {
     const Weights<T>& w = stack[0];
     const bool has_c = w.traits.has_c;
-    const index LD = stack.size(), D = stack.D, L = stack.layers(), H = w.hidden_size;
+    const index LD = stack.size(), D = stack.D, L = stack.layers(), H = w.hidden_size,
+                P = w.state_size;
     const index F = stack.output_size();
     check_form(stack, cell);
     const Array* const given = as_array(x);
@@ -125,7 +128,7 @@ py::object forward_call(const Stack<T>& stack, const py::object& x,
     StateInput<T> initial;
     if (!(tokens ? ids.read(x, form.tokens(T_, N), training)
                  : input.read(x, form.sequence(T_, N, w.input_size), training)) ||
-        !initial.read(state, has_c, form.state(LD, N, H)))
+        !initial.read(state, has_c, form.state(LD, N, P), form.state(LD, N, H)))
         return py::none();
     NetworkForward<T> call{stack, T_, N};
     const PyCoverage* const coverage = coverage_of(covered, T_, N, D);
@@ -137,8 +140,8 @@ py::object forward_call(const Stack<T>& stack, const py::object& x,
     call.c_0 = initial.c.data();
     const MasksInput<T> dropout(masks, stack, T_, N);
     call.masks = dropout.factors;
-    const py::object final_state =
-        empty_state(has_c, form.state(LD, N, H), call.h_n, call.c_n);
+    const py::object final_state = empty_state(
+        has_c, form.state(LD, N, P), form.state(LD, N, H), call.h_n, call.c_n);
     py::object y = py::none(), saved = py::none();
     if (cell) call.y[0] = call.h_n;
     else y = empty_output<T>(stack.merge, form.sequence(T_, N, F), call.y);
@@ -149,9 +152,9 @@ py::object forward_call(const Stack<T>& stack, const py::object& x,
             for (index d = 0; d < D; ++d) {
                 LayerCache<T> cache{};
                 py::object c = py::none();
-                const Kept kept(coverage, d, T_, N, H, stack[l * D + d].saved());
-                const py::object h = empty<T>(kept.states, cache.h);
-                if (has_c) c = empty<T>(kept.states, cache.c);
+                const Kept kept(coverage, d, T_, N, H, P, stack[l * D + d].saved());
+                const py::object h = empty<T>(kept.h, cache.h);
+                if (has_c) c = empty<T>(kept.c, cache.c);
                 const py::object gates = empty<T>(kept.gates, cache.gates);
                 call.caches.push_back(cache);
                 all.append(py::make_tuple(below, h, c, gates));
@@ -175,7 +178,7 @@ py::object backward_call(const Stack<T>& stack, const py::object& saved,
                          const py::object& covered, Form form, bool need_x) {
     const Weights<T>& w = stack[0];
     const bool has_c = w.traits.has_c;
-    const index LD = stack.size(), D = stack.D, H = w.hidden_size;
+    const index LD = stack.size(), D = stack.D, H = w.hidden_size, P = w.state_size;
     check_form(stack, form.cell);
     const py::tuple entries = items(saved, "saved");
     if (index(entries.size()) != LD)
@@ -215,11 +218,10 @@ py::object backward_call(const Stack<T>& stack, const py::object& saved,
                         i < D ? form.sequence(T_, N, I) : Shape{T_, N, I});
         }
         if (i % D == 0) call.inputs.push_back(x);
-        const Kept shapes(coverage, i % D, T_, N, H, stack[i].saved());
-        call.caches.push_back(
-            {data<T>(entry[1], "saved h", shapes.states),
-             has_c ? data<T>(entry[2], "saved c", shapes.states) : nullptr,
-             data<T>(entry[3], "saved gates", shapes.gates)});
+        const Kept shapes(coverage, i % D, T_, N, H, P, stack[i].saved());
+        call.caches.push_back({data<T>(entry[1], "saved h", shapes.h),
+                               has_c ? data<T>(entry[2], "saved c", shapes.c) : nullptr,
+                               data<T>(entry[3], "saved gates", shapes.gates)});
     }
     const index T_ = call.T_, N = call.N;
     const MasksInput<T> dropout(masks, stack, T_, N);
@@ -228,10 +230,10 @@ py::object backward_call(const Stack<T>& stack, const py::object& saved,
     OutputInput<T> output;
     Input<T> cells;
     StateInput<T> final_state;
-    const Shape state_shape = form.state(LD, N, H);
+    const Shape h_shape = form.state(LD, N, P), c_shape = form.state(LD, N, H);
     if (!output.read(dy, stack.merge, form.sequence(T_, N, stack.output_size())) ||
-        !final_state.read(dstate, has_c, state_shape) ||
-        !(has_c ? cells.read_optional(dc, Kept(coverage, 0, T_, N, H, 0).of_all(LD))
+        !final_state.read(dstate, has_c, h_shape, c_shape) ||
+        !(has_c ? cells.read_optional(dc, Kept(coverage, 0, T_, N, H, P, 0).of_all(LD))
                 : dc.is_none()))
         return py::none();
     for (int d = 0; d < 2; ++d) call.dy[d] = output.parts[d].data();
@@ -240,7 +242,8 @@ py::object backward_call(const Stack<T>& stack, const py::object& saved,
     call.dc = cells.data();
 
     py::object dx = py::none();
-    const py::object initial = empty_state(has_c, state_shape, call.dh_0, call.dc_0);
+    const py::object initial =
+        empty_state(has_c, h_shape, c_shape, call.dh_0, call.dc_0);
     if (need_x && !call.tokens)
         dx = empty<T>(form.sequence(T_, N, w.input_size), call.dx);
     py::list gradients;
@@ -248,9 +251,10 @@ py::object backward_call(const Stack<T>& stack, const py::object& saved,
         const index rows = layer.traits.gates * H;
         typename NetworkBackward<T>::Gradients to{};
         gradients.append(empty<T>({rows, layer.input_size}, to.w_ih));
-        gradients.append(empty<T>({rows, H}, to.w_hh));
+        gradients.append(empty<T>({rows, P}, to.w_hh));
         gradients.append(empty<T>({rows}, to.b_ih));
         gradients.append(empty<T>({rows}, to.b_hh));
+        if (layer.has_projection()) gradients.append(empty<T>({P, H}, to.w_hr));
         if (layer.has_peephole()) gradients.append(empty<T>({3, H}, to.w_ch));
         call.gradients.push_back(to);
     }

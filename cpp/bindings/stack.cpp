@@ -96,8 +96,13 @@ template <class T>
 PyStack make_stack(CellKind kind, const std::vector<py::tuple>& layers, index D,
                    Merge merge, bool reverse, bool backward, const py::tuple& options) {
     const py::tuple& first = layers[0];
-    const index H = shape_of(first[1], "w_hh", 2)[1];
-    if (H < 1) throw py::value_error("w_hh: expected H >= 1");
+    // Of a projection [P, H].
+    const bool projects = first.size() == 6 && !first[5].is_none();
+    const index P = shape_of(first[1], "w_hh", 2)[1];
+    const index H = projects ? shape_of(first[5], "w_hr", 2)[1] : P;
+    if (P < 1) throw py::value_error("w_hh: expected at least one column");
+    if (projects && (kind != CellKind::lstm || P >= H))
+        throw py::value_error("w_hr: expected of an LSTM, of fewer rows than columns");
     const index rows = elements<T>({cell_traits[int(kind)].gates, H});
     auto stack = std::make_unique<Stack<T>>(Stack<T>{D, merge, reverse});
     stack->weights.reserve(layers.size());
@@ -108,16 +113,21 @@ PyStack make_stack(CellKind kind, const std::vector<py::tuple>& layers, index D,
         std::optional<CellOptions<T>> chosen;
         if (options.size() > 0)
             chosen = cell_options<T>(kind, options[std::size_t(stack->size() % D)]);
-        if (layer.size() == 5) {
+        if (layer.size() > 4 && !layer[4].is_none()) {
             if (kind != CellKind::lstm || !chosen)
                 throw py::value_error("w_ch: expected with the options of an LSTM");
             chosen->peephole = data<T>(layer[4], "w_ch", {3, H});
         }
+        const T* w_hr = nullptr;
+        if (projects != (layer.size() == 6 && !layer[5].is_none()))
+            throw py::value_error("w_hr: expected in every layer or in none");
+        if (projects) w_hr = data<T>(layer[5], "w_hr", {P, H});
         stack->weights.emplace_back(kind, I, H, data<T>(layer[0], "w_ih", {rows, I}),
-                                    data<T>(layer[1], "w_hh", {rows, H}),
+                                    data<T>(layer[1], "w_hh", {rows, P}),
                                     optional_data<T>(layer[2], "b_ih", {rows}),
                                     optional_data<T>(layer[3], "b_hh", {rows}),
-                                    backward, chosen ? &*chosen : nullptr);
+                                    backward, chosen ? &*chosen : nullptr,
+                                    projects ? P : 0, w_hr);
     }
     PyStack made;
     made.held = std::unique_ptr<ConstStack<T>>(std::move(stack));
@@ -131,9 +141,9 @@ PyStack make(const std::string& cell, const py::object& layers, index D, bool ba
     std::vector<py::tuple> arrays;
     for (const auto& layer : items(layers, "layers")) {
         arrays.push_back(items(layer, "layers"));
-        if (arrays.back().size() != 4 && arrays.back().size() != 5)
+        if (arrays.back().size() < 4 || arrays.back().size() > 6)
             throw py::value_error("layers: expected (w_ih, w_hh, b_ih, b_hh), then "
-                                  "perhaps w_ch, in each");
+                                  "perhaps w_ch and w_hr, in each");
     }
     if (arrays.empty() || index(arrays.size()) % D != 0)
         throw py::value_error("layers: expected one for each layer and direction");

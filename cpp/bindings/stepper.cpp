@@ -30,7 +30,7 @@ template <class T> bool overlap(const T* a, index a_size, const T* b, index b_si
 template <class T>
 py::object step(Stepper<T>& stepper, const PyStack& weights, const py::object& x,
                 const py::object& out) {
-    const index N = stepper.N, I = stepper.I, H = stepper.H;
+    const index N = stepper.N, I = stepper.I, P = stepper.P;
     const Stack<T>* const stack = weights.get<T>();
     if (!stack || !stepper.fits(*stack)) return py::none();
     Input<T> input;
@@ -44,12 +44,12 @@ py::object step(Stepper<T>& stepper, const PyStack& weights, const py::object& x
     py::object y = out;
     T* to;
     if (y.is_none()) {
-        y = empty<T>({N, H}, to);
+        y = empty<T>({N, P}, to);
     } else {
-        const Array* const array = find<T>(out, {N, H});
+        const Array* const array = find<T>(out, {N, P});
         if (!array || !is_plain<T>(*array) || !is_writable(*array)) return py::none();
         to = reinterpret_cast<T*>(array->data);
-        if (input.data() && overlap<T>(input.data(), N * I, to, N * H))
+        if (input.data() && overlap<T>(input.data(), N * I, to, N * P))
             input.read(x, {N, I}, true);
     }
     compute(stack->flops(1, N), [&](Interrupt interrupt) {
@@ -60,25 +60,26 @@ py::object step(Stepper<T>& stepper, const PyStack& weights, const py::object& x
 
 // h, or a tuple (h, c), each (L, N, H).
 template <class T> py::object get_state(Stepper<T>& stepper) {
-    const index L = stepper.L, N = stepper.N, H = stepper.H;
+    const index L = stepper.L, N = stepper.N, H = stepper.H, P = stepper.P;
     T *h, *c;
-    const py::object state = empty_state(stepper.c() != nullptr, {L, N, H}, h, c);
-    std::copy_n(stepper.h(), L * N * H, h);
+    const py::object state =
+        empty_state(stepper.c() != nullptr, {L, N, P}, {L, N, H}, h, c);
+    std::copy_n(stepper.h(), L * N * P, h);
     if (stepper.c()) std::copy_n(stepper.c(), L * N * H, c);
     return state;
 }
 
 template <class T> void set_state(Stepper<T>& stepper, const py::object& state) {
-    const index L = stepper.L, N = stepper.N, H = stepper.H;
+    const index L = stepper.L, N = stepper.N, H = stepper.H, P = stepper.P;
     StateInput<T> input;
-    if (!input.read(state, stepper.c() != nullptr, {L, N, H}))
-        throw py::value_error("state: expected " + text(Shape{L, N, H}));
-    const auto assign = [&](T* to, const T* from) {
-        if (from) std::copy_n(from, L * N * H, to);
-        else std::fill_n(to, L * N * H, T(0));
+    if (!input.read(state, stepper.c() != nullptr, {L, N, P}, {L, N, H}))
+        throw py::value_error("state: expected " + text(Shape{L, N, P}));
+    const auto assign = [&](T* to, const T* from, index size) {
+        if (from) std::copy_n(from, size, to);
+        else std::fill_n(to, size, T(0));
     };
-    assign(stepper.h(), input.h.data());
-    if (stepper.c()) assign(stepper.c(), input.c.data());
+    assign(stepper.h(), input.h.data(), L * N * P);
+    if (stepper.c()) assign(stepper.c(), input.c.data(), L * N * H);
 }
 
 }  // namespace

@@ -80,6 +80,39 @@ RNNEXT_INLINE void operand_at(const ForwardScan<T>& f, index step, const Place& 
     store(f.operand + at, Cell::operand(policy, columns.a, State<Vec<T>>{h, {}}));
 }
 
+// A projection is compiled for the cells that may have one.
+template <class Cell, class Scan> RNNEXT_INLINE bool is_projected(const Scan& f) {
+    if constexpr (traits_of<Cell>.has_c) return f.projection.data != nullptr;
+    else return false;
+}
+
+// h after a step, of `units`, to where it is read and kept.
+template <class T>
+RNNEXT_INLINE void output_at(const ForwardScan<T>& f, index step, const Place& p,
+                             index units, Vec<T> h) {
+    const index at = p.row * f.state_row + p.unit;
+    store(h_at(f, step + 1) + at, h);
+    if (f.dropped) store(fed_at(f, step + 1) + at, h * load(f.factors + at));
+    store_partial(f.y + (f.step[step].y + p.row) * f.y_row + p.unit, h, p.count);
+    if (f.kept_h)
+        store_partial(f.kept_h + (f.step[step].kept + p.row) * units + p.unit, h,
+                      p.count);
+}
+
+// From what all threads left unprojected.
+template <class T>
+RNNEXT_INLINE void project(const ForwardScan<T>& f, index step, Range rows, Sync sync) {
+    const index units = f.projection.units, first = rows.begin * f.state_row;
+    T* const h = h_at(f, step + 1);
+    product<T>(f.unprojected + first, f.state_row, rows.end - rows.begin, f.projection,
+               f.projected, f.zeros, 0, h + first, f.state_row, 0, 1);
+    for (index block = f.projected.begin; block < f.projected.end; ++block)
+        for_places<T>(rows, units, block, [&](const Place& p) RNNEXT_LAMBDA {
+            output_at(f, step, p, units, load(h + p.row * f.state_row + p.unit));
+        });
+    if (sync.wait) sync.wait(sync.context);
+}
+
 template <class Cell, class Policy, class T>
 RNNEXT_INLINE void forward_at(const ForwardScan<T>& f, index step, const Place& p) {
     constexpr int saved = saved_by<Cell, Policy>;
@@ -93,16 +126,15 @@ RNNEXT_INLINE void forward_at(const ForwardScan<T>& f, index step, const Place& 
     const Policy policy(f.options, p.unit, s + traits_of<Cell>.saved);
     const State<V> now = Cell::forward(policy, columns.a, prev, s);
 
-    store(h_at(f, step + 1) + at, now.h);
-    if (f.dropped) store(fed_at(f, step + 1) + at, now.h * load(f.factors + at));
-    if constexpr (traits_of<Cell>.has_c) store(f.c + at, now.c);
-    store_partial(f.y + (f.step[step].y + p.row) * f.y_row + p.unit, now.h, p.count);
-    const index kept = (f.step[step].kept + p.row) * f.units;
-    if (f.kept_h) {
-        store_partial(f.kept_h + kept + p.unit, now.h, p.count);
-        if constexpr (traits_of<Cell>.has_c)
-            store_partial(f.kept_c + kept + p.unit, now.c, p.count);
+    if constexpr (traits_of<Cell>.has_c) {
+        store(f.c + at, now.c);
+        if (f.kept_c)
+            store_partial(f.kept_c + (f.step[step].kept + p.row) * f.units + p.unit,
+                          now.c, p.count);
     }
+    if (is_projected<Cell>(f)) store(f.unprojected + at, now.h);
+    else output_at(f, step, p, f.units, now.h);
+    const index kept = (f.step[step].kept + p.row) * f.units;
     if (saved && f.saved) {
         T* const to = f.saved + kept * saved + p.unit;
         unroll<saved>([&](auto i) RNNEXT_LAMBDA {
@@ -144,6 +176,8 @@ void scan_forward(const ForwardScan<T>& f, Range rows, Range blocks,
             phase(step, f.operand, 1, finish);
         } else {
             phase(step, h, 0, finish);
+            if (is_projected<Cell>(f))
+                project(f, step, rows_of(f.step[step], rows), sync);
         }
     }
 }
@@ -159,11 +193,12 @@ template <class Cell, class Policy, class T> struct KeptAt {
         constexpr int saved = saved_by<Cell, Policy>;
         const index before = (f.step[step].before + p.row) * f.units + p.unit;
         const index kept = (f.step[step].kept + p.row) * f.units;
-        prev.h = load_partial(f.h + before, p.count);
-        now.h = load_partial(f.kept_h + kept + p.unit, p.count);
-        if constexpr (traits_of<Cell>.has_c) {
+        if constexpr (traits_of<Cell>.has_c) {  // and no need of h
             prev.c = load_partial(f.c + before, p.count);
             now.c = load_partial(f.kept_c + kept + p.unit, p.count);
+        } else {
+            prev.h = load_partial(f.h + before, p.count);
+            now.h = load_partial(f.kept_h + kept + p.unit, p.count);
         }
         const T* const from = f.saved + kept * saved + p.unit;
         unroll<saved>([&](auto i) RNNEXT_LAMBDA {
@@ -178,6 +213,37 @@ RNNEXT_INLINE Vec<T> dropped_at(const BackwardScan<T>& f, const Place& p, Vec<T>
     return f.factors ? h * load(f.factors + p.row * f.d_row + p.unit) : h;
 }
 
+// h before a step, of `units`, as its products read it, once more.
+template <class T>
+RNNEXT_INLINE void drop_again(const BackwardScan<T>& f, index step, const Place& p,
+                              index units) {
+    const Step& at = f.step[step];
+    const Vec<T> h = load_partial(f.h + (at.before + p.row) * units + p.unit, p.count);
+    store_partial(f.dropped + (at.a + p.row) * units + p.unit, dropped_at(f, p, h),
+                  p.count);
+}
+
+// The gradient of what was projected, for the caller's blocks of units.
+template <class T>
+RNNEXT_INLINE void project_backward(const BackwardScan<T>& f, index step, Range rows,
+                                    Range blocks, Sync sync) {
+    const index units = f.projection.k;
+    for (index block = f.projected.begin; block < f.projected.end; ++block)
+        for_places<T>(rows, units, block, [&](const Place& p) RNNEXT_LAMBDA {
+            Vec<T> dh = load(f.dh + p.row * f.d_row + p.unit);
+            if (f.dy)
+                dh += load_partial(f.dy + (f.step[step].y + p.row) * f.dy_row + p.unit,
+                                   p.count);
+            store_partial(f.d_projected + (f.step[step].a + p.row) * units + p.unit, dh,
+                          p.count);
+            if (f.dropped) drop_again(f, step, p, units);
+        });
+    if (sync.wait) sync.wait(sync.context);
+    product<T>(f.d_projected + (f.step[step].a + rows.begin) * units, units,
+               rows.end - rows.begin, f.projection, blocks, f.zeros, 0,
+               f.d_unprojected + rows.begin * f.d_row, f.d_row, 0, 1);
+}
+
 // dh and dc become the part that bypasses the recurrent weights; da is filled, but for
 // the columns that wait for the operand's gradient.
 template <class Cell, class Policy, class T>
@@ -188,8 +254,10 @@ RNNEXT_INLINE void backward_at(const BackwardScan<T>& f, index step, const Place
     T* const dh = f.dh + p.row * f.d_row + p.unit;
     T* const dc = f.dc + p.row * f.d_row + p.unit;
 
-    State<V> d{load(dh), {}};
-    if (f.dy)
+    const index row = f.step[step].a + p.row;
+    const bool projected = is_projected<Cell>(f);
+    State<V> d{load(projected ? f.d_unprojected + p.row * f.d_row + p.unit : dh), {}};
+    if (f.dy && !projected)
         d.h +=
             load_partial(f.dy + (f.step[step].y + p.row) * f.dy_row + p.unit, p.count);
     if constexpr (traits_of<Cell>.has_c) {
@@ -202,17 +270,17 @@ RNNEXT_INLINE void backward_at(const BackwardScan<T>& f, index step, const Place
     Policy policy(f.options, p.unit, kept.s + traits_of<Cell>.saved);
     const State<V> bypass = Cell::backward(policy, kept.s, kept.prev, kept.now, d, da);
 
-    store(dh, bypass.h);
+    if (!projected) store(dh, bypass.h);
     if constexpr (traits_of<Cell>.has_c) store(dc, bypass.c);
-    const index row = f.step[step].a + p.row;
     T* const to = f.da + row * f.da_row + p.unit;
     unroll<columns>(
         [&](auto i) RNNEXT_LAMBDA { store_partial(to + i * f.units, da[i], p.count); });
     policy.store_peephole_terms(to + columns * f.units, f.units, p.count);
-    if (f.dropped) {  // read here, since most cells do not ask for the h before
-        const V h = KeptAt<Cell, Policy, T>(f, step, p).prev.h;
-        store_partial(f.dropped + row * f.units + p.unit, dropped_at(f, p, h), p.count);
-    }
+    if constexpr (traits_of<Cell>.has_c)
+        if (projected)
+            store_partial(f.unprojected + row * f.units + p.unit,
+                          Cell::output(policy, kept.s, kept.now), p.count);
+    if (f.dropped && !projected) drop_again(f, step, p, f.units);
     if constexpr (two_products<Cell>) {
         const State<V> fed{dropped_at(f, p, kept.prev.h), {}};
         store_partial(f.operand + row * f.units + p.unit,
@@ -245,6 +313,10 @@ RNNEXT_INLINE void operand_backward_at(const BackwardScan<T>& f, index step,
 template <class Cell, class Policy, class T>
 void scan_backward(const BackwardScan<T>& f, Range rows, Range blocks,
                    Sync sync) noexcept {
+    const bool projected = is_projected<Cell>(f);
+    const Range fed = projected ? f.projected : blocks;  // of what the products read
+    const index fed_units = projected ? f.projection.k : f.units;
+
     // All columns of da that the product reads must be there: hence the wait.
     const auto multiply = [&](index step, int which, const T* c0, index c0_row,
                               T* c) RNNEXT_LAMBDA {
@@ -252,13 +324,14 @@ void scan_backward(const BackwardScan<T>& f, Range rows, Range blocks,
         const Range mine = rows_of(f.step[step], rows);
         product<T>(f.da + (f.step[step].a + rows.begin) * f.da_row +
                        traits_of<Cell>.h[which].first * f.units,
-                   f.da_row, mine.end - mine.begin, f.w[which], blocks, c0, c0_row, c,
+                   f.da_row, mine.end - mine.begin, f.w[which], fed, c0, c0_row, c,
                    f.d_row, 0, 1);
     };
 
     T* const dh = f.dh + rows.begin * f.d_row;
     for (index step = f.steps; step-- > 0;) {
         const Range mine = rows_of(f.step[step], rows);
+        if (projected) project_backward(f, step, mine, blocks, sync);
         for (index block = blocks.begin; block < blocks.end; ++block)
             for_places<T>(mine, f.units, block, [&](const Place& p) RNNEXT_LAMBDA {
                 backward_at<Cell, Policy, T>(f, step, p);
@@ -272,15 +345,16 @@ void scan_backward(const BackwardScan<T>& f, Range rows, Range blocks,
                 });
         }
         if (!f.factors) {
-            multiply(step, 0, dh, f.d_row, dh);
+            if (projected) multiply(step, 0, f.zeros, 0, dh);
+            else multiply(step, 0, dh, f.d_row, dh);
             continue;
         }
         multiply(step, 0, f.zeros, 0, f.d_operand + rows.begin * f.d_row);
-        for (index block = blocks.begin; block < blocks.end; ++block)
-            for_places<T>(mine, f.units, block, [&](const Place& p) RNNEXT_LAMBDA {
+        for (index block = fed.begin; block < fed.end; ++block)
+            for_places<T>(mine, fed_units, block, [&](const Place& p) RNNEXT_LAMBDA {
                 const index at = p.row * f.d_row + p.unit;
-                const Vec<T> d_fed = load(f.d_operand + at);
-                store(f.dh + at, load(f.dh + at) + dropped_at(f, p, d_fed));
+                const Vec<T> d_fed = dropped_at(f, p, load(f.d_operand + at));
+                store(f.dh + at, projected ? d_fed : load(f.dh + at) + d_fed);
             });
     }
 }

@@ -28,6 +28,7 @@ class Kind(NamedTuple):
     reverse: bool
     dtype: str
     options: str
+    proj_size: int
 
     @property
     def from_end(self) -> tuple[bool, ...]:
@@ -35,7 +36,11 @@ class Kind(NamedTuple):
         return (False, True) if self.D == 2 else (self.reverse,)
 
     def __str__(self) -> str:
-        words = [f"{k}={v}" for k, v in self._asdict().items() if k != "options"]
+        shown = self._asdict()
+        del shown["options"]
+        if self.proj_size == 0:
+            del shown["proj_size"]
+        words = [f"{k}={v}" for k, v in shown.items()]
         return f"({', '.join(words)}{self.options})"
 
 

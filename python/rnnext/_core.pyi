@@ -39,7 +39,8 @@ NetworkResult = tuple[Any, Any, Any]
 # output, ONNX's names; gate_clip; cell_clip (infinity: none); coupled.
 CellOptions = tuple[Sequence[tuple[str, float, float]], float, float, bool]
 # dx or None; the gradient of the initial state; of every layer and direction dw_ih
-# (G*H,I_l), dw_hh (G*H,H), db_ih (G*H,), db_hh (G*H,) and with peepholes dw_ch (3,H).
+# (G*H,I_l), dw_hh (G*H,H), db_ih (G*H,), db_hh (G*H,), with a projection dw_hr (P,H),
+# with peepholes dw_ch (3,H).
 NetworkGradients = tuple[Any, Any, list[Array]]
 
 __version__: str
@@ -51,9 +52,10 @@ class Stack:
     cell: "rnn_tanh", "rnn_relu", "lstm", "gru" (reset after the recurrent product)
     or "gru_reset_before". layers: (w_ih, w_hh, b_ih, b_hh) of every layer and
     direction, in PyTorch's gate order: w_ih (G*H, I), from the second layer on
-    (G*H, F), w_hh (G*H, H), biases (G*H,) or None. A fifth, w_ch (3, H), are the
-    peepholes of an LSTM with options. backward=False leaves out what only `backward`
-    needs. merge: what becomes of two directions, "concat" (F = D*H),
+    (G*H, F), w_hh (G*H, H), biases (G*H,) or None. A fifth, w_ch (3, H) or None, are
+    the peepholes of an LSTM with options; a sixth, w_hr (P, H) or None, the projection
+    of an LSTM: then w_hh is (G*H, P), and P stands for H in F and in all h.
+    backward=False leaves out what only `backward` needs. merge: what becomes of two directions, "concat" (F = D*H),
     "sum", "mul", "ave" (F = H) or None, which leaves them apart (F = H, one layer).
     reverse: the only direction runs from the end.
     options: of every direction; None where the cell is as its authors wrote it.

@@ -96,7 +96,8 @@ class Edge(Network[S]):
 
     @property
     def _output_letter(self) -> str:
-        return "D*H" if self.merge == "concat" else "H"
+        letter = "P" if self.proj_size else "H"
+        return f"D*{letter}" if self.merge == "concat" else letter
 
     def _checked_cells(self, dc: Any, steps: int, batch: int | None) -> Array:
         """dc as (L*D, T, N, H)."""

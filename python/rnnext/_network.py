@@ -38,6 +38,8 @@ class Network(Parametrised, Generic[S]):
     # What becomes of two directions, and whether the only one runs from the end.
     merge: str | None = "concat"
     reverse: bool = False
+    # P, numbers in h where an LSTM projects it; 0 is H.
+    proj_size: int = 0
 
     def __init__(
         self,
@@ -58,28 +60,42 @@ class Network(Parametrised, Generic[S]):
         self._cell = cell
         self._directions = directions
         self._core_options = options.core if options else None
-        names = [*_NAMES, "weight_ch"] if options and options.peephole else [*_NAMES]
+        names = [*_NAMES]
+        names += ["weight_hr"] if self.proj_size else []
+        names += ["weight_ch"] if options and options.peephole else []
         self._names = [[f"{name}{suffix}" for name in names] for suffix in suffixes]
         H, rows = self.hidden_size, self._gates * self.hidden_size
+        P = self._state_size = self.proj_size or H
         # Features of an output, F, which the next layer takes.
-        self._output_size = H * (directions if self.merge == "concat" else 1)
+        self._output_size = P * (directions if self.merge == "concat" else 1)
         self._input_sizes = [
             self.input_size if i < directions else self._output_size
             for i in range(len(self._names))
         ]
         shapes: dict[str, tuple[int, ...]] = {}
         for columns, labels in zip(self._input_sizes, self._names, strict=True):
-            every = ((rows, columns), (rows, H), (rows,), (rows,), (3, H))
+            shape_of = {
+                "weight_ih": (rows, columns),
+                "weight_hh": (rows, P),
+                "bias_ih": (rows,),
+                "bias_hh": (rows,),
+                "weight_hr": (P, H),
+                "weight_ch": (3, H),
+            }
             shapes |= {
-                label: shape
-                for name, label, shape in zip(names, labels, every, strict=False)
+                label: shape_of[name]
+                for name, label in zip(names, labels, strict=True)
                 if self.bias or not name.startswith("bias")
             }
         super().__init__(shapes, H**-0.5, float_dtype(dtype), rng)
 
     def _pack(self, backward: bool) -> _core.Stack:
         get = self._arrays.get
-        layers = [[get(name) for name in names] for names in self._names]
+        layers = []
+        for names in self._names:
+            layer = {name[:9]: get(name) for name in names}
+            extra = [layer.get("weight_ch"), layer.get("weight_hr")]
+            layers.append([get(name) for name in names[:4]] + extra)
         return _core.Stack(
             self._cell,
             layers,
@@ -105,13 +121,19 @@ class Network(Parametrised, Generic[S]):
         letters: Sequence[str],
         shape: tuple[int, ...],
     ) -> _core.StateInput:
-        """A state of plain arrays of this shape; any part may be None."""
+        """A state of plain arrays, c of this shape; any part may be None."""
         if state is None:
             return None
+        of_h = letters, shape
+        if self.proj_size:
+            of_h = (*letters[:-1], "P"), (*shape[:-1], self.proj_size)
         h, c = (
-            None if part is None else of_shape(label, part, self.dtype, letters, shape)
-            for label, part in zip(
-                labels, state_parts(name, state, labels, self._has_c), strict=True
+            None if part is None else of_shape(label, part, self.dtype, *form)
+            for label, part, form in zip(
+                labels,
+                state_parts(name, state, labels, self._has_c),
+                (of_h, (letters, shape)),
+                strict=True,
             )
         )
         return (h, c) if self._has_c else h

@@ -108,6 +108,7 @@ class Recurrent(Edge[S]):
             self.reverse,
             str(self.dtype),
             str(self._options),
+            self.proj_size,
         )
 
     def _check_directions(self) -> None:
@@ -305,7 +306,8 @@ class Recurrent(Edge[S]):
         N = 1 if batch is None else batch
         output = ("T", "N", self._output_letter), (T, N, self._output_size)
         inputs = [(("N", "I"), (N, I)) for I in self._input_sizes]
-        states = [(("N", "H"), (N, self.hidden_size))] * len(inputs)
+        letter = "P" if self.proj_size else "H"
+        states = [(("N", letter), (N, self._state_size))] * len(inputs)
         shapes = _dropout.Shapes([output] * (self.num_layers - 1), inputs, states)
         if masks is not None:
             return _dropout.given(masks, shapes, self.dtype)

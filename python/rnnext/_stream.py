@@ -78,7 +78,7 @@ class Stream(Generic[S]):
         if y is not None:
             return y
         # Here come subclasses of arrays, and what is wrong.
-        N, I, H = self.batch_size, layer.input_size, layer.hidden_size
+        N, I, P = self.batch_size, layer.input_size, layer._state_size
         if are_tokens(x_t) and x_t.ndim == 1:
             x = as_tokens("x_t", x_t)
             if x.shape != (N,):
@@ -87,7 +87,7 @@ class Stream(Generic[S]):
             x = of_shape("x_t", x_t, layer.dtype, ("N", "I"), (N, I))
         to = None
         if out is not None:
-            to = of_shape("out", out, layer.dtype, ("N", "H"), (N, H))
+            to = of_shape("out", out, layer.dtype, ("N", layer._output_letter), (N, P))
             flags = to.flags
             if not (flags.c_contiguous and flags.aligned and flags.writeable):
                 raise ValueError("out: expected a writable C-contiguous array")

@@ -11,7 +11,14 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ._recurrent import Recurrent
-from ._validation import Array, boolean, choice, finite, integer
+from ._validation import (
+    Array,
+    boolean,
+    choice,
+    finite,
+    integer,
+    positive_integer,
+)
 
 Activations: TypeAlias = Sequence[Any]  # names or tuples, or two sequences of them
 
@@ -155,7 +162,9 @@ class LSTM(Recurrent[tuple[Array, Array]]):
     bidirectional : bool, default False
         Whether a second direction (D = 2) runs from the end.
     proj_size : int, default 0
-        PyTorch's projection; only 0 so far.
+        P. Unless 0, h is projected after every step, ``h_t = W_hr (o tanh(c_t))`` [7]_:
+        a parameter ``weight_hr_l0`` (P, H), and h, y and the columns of ``weight_hh``
+        are of P, which is less than H.
     merge : {"concat", "sum", "mul", "ave"} or None, keyword, default "concat"
         What becomes of the outputs of two directions: both, or their sum, product or
         mean, which the next layer takes as well; None leaves them a tuple of two, in a
@@ -200,8 +209,6 @@ class LSTM(Recurrent[tuple[Array, Array]]):
     ------
     TypeError, ValueError
         If an argument is of the wrong kind or value.
-    NotImplementedError
-        If `proj_size` is not 0.
 
     References
     ----------
@@ -215,6 +222,8 @@ class LSTM(Recurrent[tuple[Array, Array]]):
     .. [5] Gers & Schmidhuber, "Recurrent nets that time and count", IJCNN 2000.
     .. [6] Jozefowicz, Zaremba & Sutskever, "An empirical exploration of recurrent
        network architectures", ICML 2015.
+    .. [7] Sak, Senior & Beaufays, "Long short-term memory recurrent neural network
+       architectures for large scale acoustic modeling", Interspeech 2014.
 
     Examples
     --------
@@ -237,6 +246,7 @@ class LSTM(Recurrent[tuple[Array, Array]]):
     _gates = 4
     _has_c = True
     _defaults = Recurrent._defaults | {
+        "proj_size": 0,
         "peephole": False,
         "coupled": False,
         "cell_clip": None,
@@ -267,11 +277,11 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         dtype: DTypeLike = np.float32,
         rng: object = None,
     ) -> None:
-        if integer("proj_size", proj_size) < 0:
-            raise ValueError(f"proj_size: expected 0 or more, got {proj_size}")
-        if proj_size > 0:
-            raise NotImplementedError("proj_size: only 0 so far")
-        self.proj_size = 0
+        self.proj_size = integer("proj_size", proj_size)
+        if not 0 <= self.proj_size < positive_integer("hidden_size", hidden_size):
+            raise ValueError(
+                f"proj_size: expected 0 to H-1={hidden_size - 1}, got {proj_size}"
+            )
         self.peephole = boolean("peephole", peephole)
         self.coupled = boolean("coupled", coupled)
         self.forget_bias = finite("forget_bias", forget_bias)

@@ -30,6 +30,12 @@ struct Lstm {
         return {s[o] * policy.output(c).value, c};
     }
 
+    // h, from what forward saved.
+    template <class Policy, class V>
+    static RNNEXT_INLINE V output(const Policy& policy, const V* s, State<V> now) {
+        return s[o] * policy.output(now.c).value;
+    }
+
     // tanh(c) is computed again rather than kept: cheaper than the memory.
     template <class Policy, class V>
     static RNNEXT_INLINE State<V> backward(Policy& policy, const V* s, State<V> prev,
