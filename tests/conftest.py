@@ -130,14 +130,16 @@ class Problem:
         def draw(*shape):
             return rng.standard_normal(shape).astype(dtype)
 
+        P = self.layer.proj_size or H
+
         def draw_state():
-            shape = (L * D, N, H)
-            return (draw(*shape), draw(*shape)) if self.has_c else draw(*shape)
+            h = draw(L * D, N, P)
+            return (h, draw(L * D, N, H)) if self.has_c else h
 
         merge = self.layer.merge
-        self.x, self.dy = draw(T, N, I), draw(T, N, D * H if merge == "concat" else H)
+        self.x, self.dy = draw(T, N, I), draw(T, N, D * P if merge == "concat" else P)
         if merge is None:
-            self.dy = (self.dy, draw(T, N, H))
+            self.dy = (self.dy, draw(T, N, P))
         self.state, self.dstate = draw_state(), draw_state()
         self.dc = draw(L * D, T, N, H) if self.has_c else None
         self.options = {"num_layers": L, "bidirectional": D == 2}

@@ -36,6 +36,7 @@ class Weights(NamedTuple):
     b_ih: np.ndarray
     b_hh: np.ndarray
     w_ch: np.ndarray = 0.0  # (3, H), peepholes of i, f and o
+    w_hr: np.ndarray = 0.0  # (P, H), a projection
 
 
 # A cell goes one step: from x (N, I), h and c (N, H) to the next h and c and the gates
@@ -74,7 +75,8 @@ class LSTM:
     h' = o tanh(c')
 
     With peepholes p (Gers & Schmidhuber 2000) a_i and a_f have p_i c and p_f c besides,
-    a_o has p_o c'. Coupled: f = 1 - i. `cell_clip` bounds c'.
+    a_o has p_o c'. Coupled: f = 1 - i. `cell_clip` bounds c'. With a projection h' is
+    W_hr (o tanh(c')) (Sak, Senior & Beaufays 2014).
     """
 
     gates, has_c = 4, True
@@ -100,7 +102,7 @@ class LSTM:
 
     @staticmethod
     def peepholes(w):
-        return np.broadcast_to(w.w_ch, (3, w.w_hh.shape[1]))
+        return np.broadcast_to(w.w_ch, (3, len(w.w_hh) // 4))
 
     def step(self, x, h, c, w):
         a_i, a_f, a_g, a_o = self.pre_activations(x, h, c, w)
@@ -109,12 +111,17 @@ class LSTM:
         c_next = clip(f * c + i * g, self.cell_clip)
         o = self.o(a_o + self.peepholes(w)[2] * c_next)
         h_next = o * self.y(c_next)
+        if np.ndim(w.w_hr):
+            h_next = h_next @ w.w_hr.T
         return h_next, c_next, np.stack([i, f, g, o], axis=1)
 
     def step_backward(self, dh, dc, x, h, c, gates, c_next, w):
         i, f, g, o = np.moveaxis(gates, 1, 0)
         a_i, a_f, a_g, a_o = self.pre_activations(x, h, c, w)
         p_i, p_f, p_o = self.peepholes(w)
+        dw_hr = 0.0
+        if np.ndim(w.w_hr):
+            dh, dw_hr, _ = linear_backward(dh, o * self.y(c_next), w.w_hr)
         da_o = dh * self.y(c_next) * self.o.slope(a_o + p_o * c_next)
         dc = dc + dh * o * self.y.slope(c_next) + da_o * p_o
         dc = dc * d_clip(f * c + i * g, self.cell_clip)
@@ -128,7 +135,7 @@ class LSTM:
         dh, dw_hh, db_hh = linear_backward(da, h, w.w_hh)
         dw_ch = np.stack([da_i * c, da_f * c, da_o * c_next]).sum(axis=1)
         dc = dc * f + da_i * p_i + da_f * p_f
-        return dx, dh, dc, Weights(dw_ih, dw_hh, db_ih, db_hh, dw_ch)
+        return dx, dh, dc, Weights(dw_ih, dw_hh, db_ih, db_hh, dw_ch, dw_hr)
 
 
 class GRU:
@@ -301,8 +308,8 @@ def forward(cell, x, h_0, c_0, w, steps, mask=None):
         gates.append(np.where(exists[t][..., None], gates_t, 0))
         held = y[-1] if y and hold else 0
         y.append(np.where(exists[t], h_next, held))
-    shape = len(x), *h_0.shape
-    gates = np.array(gates).reshape(*shape[:2], cell.gates, shape[2])
+    shape, H = (len(x), *h_0.shape), len(w.w_hh) // cell.gates
+    gates = np.array(gates).reshape(*shape[:2], cell.gates, H)
     c = np.array(c) if cell.has_c else None
     return Trace(x, np.array(h), c, gates, np.array(y).reshape(shape))
 
@@ -363,7 +370,8 @@ def weights_of(params, suffix):
     w_ih, w_hh = params["weight_ih" + suffix], params["weight_hh" + suffix]
     zero = np.zeros(len(w_ih))
     b_ih, b_hh = (params.get(name + suffix, zero) for name in ("bias_ih", "bias_hh"))
-    return Weights(w_ih, w_hh, b_ih, b_hh, params.get("weight_ch" + suffix, 0.0))
+    rest = (params.get(name + suffix, 0.0) for name in ("weight_ch", "weight_hr"))
+    return Weights(w_ih, w_hh, b_ih, b_hh, *rest)
 
 
 def cells_of(cell):
@@ -424,10 +432,13 @@ def network_forward(
     has_c = cells[0].has_c
     steps = extent(*x.shape[:2]) if steps is None else steps
     params = {name: as_number(p) for name, p in params.items()}
-    D, H = 1 + bidirectional, params["weight_hh_l0"].shape[1]
+    D, (rows, P) = 1 + bidirectional, params["weight_hh_l0"].shape
     if state is None:
-        zero = np.zeros((num_layers * D, x.shape[1], H))
-        state = (zero, zero) if has_c else zero
+        h_0, c_0 = (
+            np.zeros((num_layers * D, x.shape[1], units))
+            for units in (P, rows // cells[0].gates)
+        )
+        state = (h_0, c_0) if has_c else h_0
     h_0, c_0 = state if has_c else (state, [None] * (num_layers * D))
     x, traces = as_number(x), []
     for layer in range(num_layers):
@@ -478,9 +489,11 @@ def network_backward(
     steps = extent(T, N) if steps is None else steps
     dy = zero_or(dy, trace.y)
     dh_n = np.zeros(states) if dh_n is None else as_number(dh_n)
-    dc_n = np.zeros(states) if dc_n is None else as_number(dc_n)
-    dc = np.zeros((states[0], T, *states[1:])) if dc is None else as_number(dc)
-    dh_0, dc_0, gradients = np.zeros(states), np.zeros(states), {}
+    cells_shape = states if trace.c_n is None else trace.c_n.shape
+    dc_n = np.zeros(cells_shape) if dc_n is None else as_number(dc_n)
+    of_all = cells_shape[0], T, *cells_shape[1:]
+    dc = np.zeros(of_all) if dc is None else as_number(dc)
+    dh_0, dc_0, gradients = np.zeros(states), np.zeros(cells_shape), {}
     for layer in reversed(range(num_layers)):
         if "between" in masks and layer < num_layers - 1:
             dy = dy * masks["between"][layer]
@@ -503,7 +516,8 @@ def network_backward(
             )
             dx_d = in_order(dx_d, d, reverse)
             dx = dx + (dx_d * masks["input"][k] if "input" in masks else dx_d)
-            names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_ch")
+            names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            names += ("weight_ch", "weight_hr")
             gradients |= {n + suffix: g for n, g in zip(names, dw, strict=True)}
         dy = dx
     gradients = {name: gradients[name] for name in params}

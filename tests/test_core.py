@@ -283,7 +283,7 @@ WRONG_STACKS = {
     "string": ("arrays", 1),
     "of others": ([arrays(), None], 1),
     "of too few arrays": ([arrays()[:3]], 1),
-    "of too many arrays": ([[*arrays(), None]], 1),
+    "of too many arrays": ([[*arrays(), None, None, None]], 1),
     "of nothing": ([[]], 1),
     "of stacks": ([stack()], 1),
     "no directions": ([arrays()], 0),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from core_cases import WRONG, H, arrays, assert_all_wrong, wrong_arrays, zeros
+from core_cases import WRONG, H, I, arrays, assert_all_wrong, wrong_arrays, zeros
 
 from rnnext import _core
 
@@ -52,10 +52,29 @@ def test_wrong_ones(options):
 
 
 def test_wrong_peepholes():
-    assert_all_wrong(lambda w: make([RIGHT], peephole=[w]), wrong_arrays(3, H))
+    wrong = [w for w in wrong_arrays(3, H) if w is not None]  # None: no peepholes
+    assert_all_wrong(lambda w: make([RIGHT], peephole=[w]), wrong)
 
 
 def test_peepholes_need_an_lstm_with_options():
     for cell, options in (("lstm", None), ("lstm", [None]), ("gru", [None])):
         with pytest.raises(ValueError, match="w_ch"):
             make(options, cell, peephole=[zeros(3, H)])
+
+
+def projected(w_hr, cell="lstm", gates=4, layers=1):
+    arrays = [zeros(gates * H, I), zeros(gates * H, H - 1), None, None, None, w_hr]
+    above = [zeros(gates * H, H - 1), *arrays[1:5], None]
+    return _core.Stack(cell, [arrays, above][:layers], 1, True)
+
+
+def test_wrong_projections():
+    wrong = [w for w in wrong_arrays(H - 1, H) if w is not None]
+    assert_all_wrong(projected, wrong)
+    for call in (
+        lambda: projected(zeros(H - 1, H), "gru", 3),
+        lambda: projected(zeros(H - 1, H), layers=2),
+        lambda: projected(zeros(H - 1, H - 1)),
+    ):
+        with pytest.raises(ValueError, match="w_hr"):
+            call()

@@ -87,7 +87,8 @@ class Stream(Generic[S]):
             x = of_shape("x_t", x_t, layer.dtype, ("N", "I"), (N, I))
         to = None
         if out is not None:
-            to = of_shape("out", out, layer.dtype, ("N", layer._output_letter), (N, P))
+            letters = ("N", "P" if layer.proj_size else "H")
+            to = of_shape("out", out, layer.dtype, letters, (N, P))
             flags = to.flags
             if not (flags.c_contiguous and flags.aligned and flags.writeable):
                 raise ValueError("out: expected a writable C-contiguous array")

@@ -278,9 +278,11 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         rng: object = None,
     ) -> None:
         self.proj_size = integer("proj_size", proj_size)
-        if not 0 <= self.proj_size < positive_integer("hidden_size", hidden_size):
+        if self.proj_size < 0:
+            raise ValueError(f"proj_size: expected 0 or more, got {proj_size}")
+        if self.proj_size >= positive_integer("hidden_size", hidden_size):
             raise ValueError(
-                f"proj_size: expected 0 to H-1={hidden_size - 1}, got {proj_size}"
+                f"proj_size: expected less than H={hidden_size}, got {proj_size}"
             )
         self.peephole = boolean("peephole", peephole)
         self.coupled = boolean("coupled", coupled)
