@@ -15,6 +15,7 @@ from conftest import (
 from test_lengths import LENGTHS, STEPS, N, T
 
 import rnnext
+from rnnext import exchange
 
 # (I, H, P, N, T): P of one unit, of less and of more than a block, one short of H.
 SHAPES = [
@@ -166,6 +167,39 @@ def test_numbers_of_pytorch(bidirectional, num_layers, bias):
     for name, gradient in (gradients | found.parameters).items():
         other = expected[name].numpy()
         assert np.abs(gradient - other).max() <= 1e-12 * max(np.abs(other).max(), 1)
+
+
+def test_exchange():
+    """To the state_dict of PyTorch and to oneDNN's arrays, and back."""
+    problem = network({"bidirectional": True})
+    state = exchange.to_torch(problem.layer)
+    again = exchange.from_torch(state)
+    assert again.proj_size == 4
+    expected = {"y": problem.layer(problem.x)[0]}
+    assert_same_bits({"y": again(problem.x)[0]}, expected)
+    theirs = exchange.to_onednn(network({"bias": True}).layer)
+    back = exchange.from_onednn(theirs)
+    expected, _ = network({}).layer(problem.x)
+    assert np.abs(back(problem.x)[0] - expected).max() <= 1e-14
+
+
+@pytest.mark.parametrize("bidirectional", [False, True], ids=["one_way", "both_ways"])
+def test_module_of_pytorch(bidirectional):
+    torch = pytest.importorskip("torch")
+    from rnnext import torch as ours
+
+    options = {"proj_size": 4, "bidirectional": bidirectional, "dtype": torch.float64}
+    theirs, module = torch.nn.LSTM(5, 9, 2, **options), ours.LSTM(5, 9, 2, **options)
+    module.load_state_dict(theirs.state_dict())
+    x = torch.randn(7, 3, 5, dtype=torch.float64)
+    results = []
+    for one in (theirs, module):
+        y, (h_n, c_n) = one(x)
+        (y.sin().sum() + h_n.sum() + c_n.cos().sum()).backward()
+        gradients = [p.grad for p in one.parameters()]
+        results.append([a.detach().numpy() for a in (y, h_n, c_n, *gradients)])
+    for a, b in zip(*results, strict=True):
+        assert np.abs(a - b).max() <= 1e-12
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ class LSTM(Computed, nn.LSTM):
     bidirectional : bool, default False
         Whether a second direction (D = 2) runs from the end.
     proj_size : int, default 0
-        Size of the projection of h, if not 0; as far as `rnnext.LSTM` has it.
+        Size of the projection of h, if not 0.
     device : torch.device, optional
         Of the parameters; they are computed with on the CPU alone.
     dtype : torch.float32 or torch.float64, optional
