@@ -9,6 +9,7 @@ from conftest import (
     assert_close,
     assert_same_bits,
     derivative,
+    make_layer,
     named_gradients,
 )
 
@@ -188,3 +189,28 @@ def test_cache_keeps_the_weights_of_its_forward(isa, cell):
             array += 1
     found = problem.layer.backward(cache, problem.dy, problem.dstate, dc=problem.dc)
     assert_same_bits(named_gradients(found), expected)
+
+
+def test_layers_of_different_sizes_compose():
+    """A stack of one's own: the output of one layer is the input of the next."""
+    below, above = (
+        make_layer("gru", 5, 9, bidirectional=True),
+        make_layer("lstm", 18, 4),
+    )
+    rng = np.random.default_rng(0)
+    x, dy = rng.standard_normal((7, 3, 5)), rng.standard_normal((7, 3, 4))
+    between, _, cache_below = below.forward(x)
+    y, _, cache_above = above.forward(between)
+    found = below.backward(cache_below, above.backward(cache_above, dy).x)
+
+    def loss(z):
+        first = reference.network_forward(
+            below.parameters, z, cell="gru", bidirectional=True
+        )
+        second = reference.network_forward(above.parameters, first.y, cell="lstm")
+        return (dy * second.y).sum()
+
+    expected = derivative(loss, x)
+    error = np.abs(found.x - expected).max() / np.abs(expected).max()
+    assert error <= COMPLEX_STEP_TOLERANCE
+    assert y.shape == (7, 3, 4)

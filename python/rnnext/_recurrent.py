@@ -194,7 +194,7 @@ class Recurrent(Edge[S]):
         found = None
         whole = lengths is None and mask is None and reset is None and pad == "zeros"
         if whole and not self.batch_first:
-            found = _core.forward(weights, x, state, None, False, False)
+            found = _core.forward(weights, x, state, None, False, False, None)
         if found is None:  # other arrays than NumPy's own, another order, or errors
             checked, state_0 = self._checked(x, state)
             coverage = self._covered(checked, lengths, mask, pad, reset)
@@ -285,7 +285,7 @@ class Recurrent(Edge[S]):
         whole = lengths is None and mask is None and reset is None and pad == "zeros"
         drops = self.dropout or self.input_dropout or self.recurrent_dropout
         if whole and rng is dropout_masks is None and not (drops or self.batch_first):
-            found = _core.forward(weights, x, state, None, False, True)
+            found = _core.forward(weights, x, state, None, False, True, None)
         if found is None:
             checked, state_0 = self._checked(x, state)
             coverage = self._covered(checked, lengths, mask, pad, reset)

@@ -99,10 +99,10 @@ class Cell(Network[S]):
         (2, 4)
         """
         weights = self._weights(False)
-        found = _core.forward(weights, x, state, None, True, False)
+        found = _core.forward(weights, x, state, None, True, False, None)
         if found is None:
             checked, before = self._checked(x, state)
-            found = _core.forward(weights, checked, before, None, True, False)
+            found = _core.forward(weights, checked, before, None, True, False, None)
             assert found is not None
         after: S = found[1]
         return after
@@ -135,10 +135,10 @@ class Cell(Network[S]):
         (4,)
         """
         weights = self._weights(True)
-        found = _core.forward(weights, x, state, None, True, True)
+        found = _core.forward(weights, x, state, None, True, True, None)
         if found is None:
             checked, before = self._checked(x, state)
-            found = _core.forward(weights, checked, before, None, True, True)
+            found = _core.forward(weights, checked, before, None, True, True, None)
             assert found is not None
         _, after, saved = found
         return after, CellCache(weights, saved, x.ndim == 2, self._kind)
@@ -203,6 +203,7 @@ class Cell(Network[S]):
             True,
             cache._batched,
             True,
+            None,
         )
 
 
