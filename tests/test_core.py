@@ -346,8 +346,22 @@ import numpy as np
 from rnnext import _core
 empty = _core.Stack.__new__(_core.Stack)
 stepper = _core.Stepper.__new__(_core.Stepper)
+# Where one has been, that the memory of the next is not zero.
+used = [_core.Coverage({T}, {N}, None, None, None, (False,), True) for _ in range(99)]
+del used
+steps = [_core.Coverage.__new__(_core.Coverage) for _ in range(99)]
+assert all(one.steps == one.batch_size == 0 for one in steps)
+arrays = [np.zeros((9, {I})), np.zeros((9, 3)), None, None]
+right = _core.Stack("gru", [arrays], 1, True)
 x = np.zeros(({T}, {N}, {I}), np.float32)
+X = x.astype(float)
 for call in (
+    lambda: steps[0].rows(0),
+    lambda: steps[0].starts(0),
+    lambda: _core.forward(right, X, None, None, False, True, steps[0]),
+    lambda: _core.forward(right, X[:0, :0], None, None, False, True, steps[0]),
+    lambda: _core.forward(right, X, None, None, False, True, 3),
+    lambda: _core.backward(right, [()], None, None, None, None, False, True, True, 3),
     lambda: _core.forward(empty, x, None, None, False, False),
     lambda: _core.backward(empty, [], None, None, None, None, False, True, True),
     lambda: _core.Stepper(empty, 1),

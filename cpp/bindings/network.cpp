@@ -185,8 +185,7 @@ py::object backward_call(const Stack<T>& stack, const py::object& saved,
         throw py::value_error("saved: expected one entry per layer and direction");
 
     NetworkBackward<T> call{stack, 0, 0};
-    const PyCoverage* const coverage =
-        covered.is_none() ? nullptr : &py::cast<const PyCoverage&>(covered);
+    const PyCoverage* const coverage = optional_coverage(covered);
     if (coverage) coverage_of(covered, coverage->T_, coverage->N, D);
     call.coverage = coverage;
     std::vector<py::tuple> kept;
