@@ -97,7 +97,8 @@ template <class T> class Forward {
             if (stop.now(team)) return false;
             if (call_.tokens) project_tokens(chunk, part);
             else project(team, chunk, part);
-            const Range projected = plan_.share(team, w_.state_blocks());
+            const Range projected =
+                w_.has_projection() ? plan_.share(team, w_.state_blocks()) : Range{};
             scan(team, chunk, part, projected, sequences.begin);
             if (call_.runs)
                 scatter(chunk, part.rows,

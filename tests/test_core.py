@@ -38,8 +38,6 @@ FORWARD = {
     "weights": stack(),
     "x": draw(T, N, I),
     "state": (draw(1, N, H), draw(1, N, H)),
-    "masks": None,
-    "cell": False,
     "training": True,
 }
 BACKWARD = {
@@ -48,15 +46,13 @@ BACKWARD = {
     "dy": draw(T, N, H),
     "dstate": (draw(1, N, H), draw(1, N, H)),
     "dc": draw(1, T, N, H),
-    "masks": None,
-    "cell": False,
     "batched": True,
     "need_x": True,
 }
 CALLS = {"forward": FORWARD, "backward": BACKWARD}
 UNBATCHED = {"x": draw(T, I), "state": (draw(1, H), draw(1, H))}
-STEP = {"x": draw(N, I), "state": (draw(N, H), draw(N, H)), "cell": True}
-UNBATCHED_STEP = {"x": draw(I), "state": (draw(H), draw(H)), "cell": True}
+STEP = {"x": draw(N, I), "state": (draw(N, H), draw(N, H))}
+UNBATCHED_STEP = {"x": draw(I), "state": (draw(H), draw(H))}
 WRONG_WEIGHTS = {
     "None": None,
     "number": 5,
@@ -81,19 +77,33 @@ def test_weights_that_do_not_fit(name, wrong):
     assert found is None
 
 
+WRONG_CALLS = {
+    "nothing": lambda: _core.forward(),
+    "too few": lambda: _core.forward(stack(), draw(T, N, I), None),
+    "too many": lambda: _core.forward(stack(), draw(T, N, I), None, True, *[None] * 3),
+    "unknown": lambda: _core.forward(**FORWARD, cell=True),
+    "twice": lambda: _core.forward(stack(), **FORWARD),
+    "no name": lambda: _core.forward(**FORWARD | {"": 1}),
+    "None for a bool": lambda: _core.forward(**FORWARD | {"training": None}),
+    "number for a bool": lambda: _core.backward(**BACKWARD | {"need_x": 1}),
+    "weights for a stepper": lambda: _core.step(stack(), stack(), draw(N, I), None),
+}
+
+
+@pytest.mark.parametrize("call", WRONG_CALLS.values(), ids=WRONG_CALLS)
+def test_calls_that_are_wrong(call):
+    with pytest.raises(TypeError):
+        call()
+
+
 @pytest.mark.parametrize("layers", [{"layers": 2}, {"directions": 2}], ids=str)
 def test_a_cell_has_one_layer(layers):
     weights = stack("lstm", H, **layers)
-    step = {"x": draw(N, H), "state": None, "cell": True}
     with pytest.raises(ValueError, match="weights"):
-        _core.forward(**FORWARD | step | {"weights": weights})
-    x = {"weights": weights, "x": draw(1, N, H), "state": None}
-    saved = _core.forward(**FORWARD | x)[2]
-    nothing = dict.fromkeys(("dy", "dstate", "dc"))
+        _core.forward_cell(weights, draw(N, H), None, True)
+    saved = _core.forward(weights, draw(1, N, H), None, True)[2]
     with pytest.raises(ValueError, match="weights"):
-        _core.backward(
-            **BACKWARD | nothing | {"weights": weights, "saved": saved, "cell": True}
-        )
+        _core.backward_cell(weights, saved, None, True)
 
 
 def arguments(options):
@@ -123,8 +133,8 @@ def flat(results):
 FORMS = {
     "layer": ("forward", FORWARD),
     "unbatched layer": ("forward", FORWARD | UNBATCHED),
-    "cell": ("forward", FORWARD | STEP),
-    "unbatched cell": ("forward", FORWARD | UNBATCHED_STEP),
+    "cell": ("forward_cell", FORWARD | STEP),
+    "unbatched cell": ("forward_cell", FORWARD | UNBATCHED_STEP),
     "inference": ("forward", FORWARD | {"training": False}),
     "backward": ("backward", BACKWARD),
 }
@@ -187,15 +197,14 @@ def test_input_is_copied_for_training():
 
 
 def test_backward_of_another_form():
+    weights, many = BACKWARD["weights"], BACKWARD["saved"]
     one = _core.forward(**FORWARD | UNBATCHED)[2]
-    for saved, form in (
-        (BACKWARD["saved"], {"batched": False}),
-        (BACKWARD["saved"], {"cell": True}),
-        (one, {"batched": True}),
-        (one, {"batched": False, "cell": True}),
-    ):
+    for saved, batched in ((many, False), (one, True)):
         with pytest.raises(WRONG):
-            _core.backward(**BACKWARD | {"saved": saved} | form)
+            _core.backward(**BACKWARD | {"saved": saved, "batched": batched})
+    for saved, batched in ((many, True), (one, False)):
+        with pytest.raises(WRONG):
+            _core.backward_cell(weights, saved, None, batched)
 
 
 @pytest.mark.parametrize("argument", ["masks", "saved"])
@@ -358,16 +367,17 @@ X = x.astype(float)
 for call in (
     lambda: steps[0].rows(0),
     lambda: steps[0].starts(0),
-    lambda: _core.forward(right, X, None, None, False, True, steps[0]),
-    lambda: _core.forward(right, X[:0, :0], None, None, False, True, steps[0]),
-    lambda: _core.forward(right, X, None, None, False, True, 3),
-    lambda: _core.backward(right, [()], None, None, None, None, False, True, True, 3),
-    lambda: _core.forward(empty, x, None, None, False, False),
-    lambda: _core.backward(empty, [], None, None, None, None, False, True, True),
+    lambda: _core.forward(right, X, None, True, None, steps[0]),
+    lambda: _core.forward(right, X[:0, :0], None, True, None, steps[0]),
+    lambda: _core.forward(right, X, None, True, None, 3),
+    lambda: _core.backward(right, [()], None, None, None, True, True, None, 3),
+    lambda: _core.forward(empty, x, None, False),
+    lambda: _core.backward(empty, [], None, None, None, True, True),
     lambda: _core.Stepper(empty, 1),
     lambda: stepper.get_state(),
     lambda: stepper.set_state(None),
-    lambda: stepper.step(empty, x[0], None),
+    lambda: _core.step(stepper, right, x[0], None),
+    lambda: _core.step(stepper, empty, x[0], None),
 ):
     try:
         call()
@@ -376,7 +386,7 @@ for call in (
     raise SystemExit("no error")
 layer = [np.zeros(shape, np.float32) for shape in ((16, {I}), (16, 4), 16, 16)]
 stepper = _core.Stepper(_core.Stack("lstm", [layer], 1, False), {N})
-assert stepper.step(empty, x[0], None) is None
+assert _core.step(stepper, empty, x[0], None) is None
 """
     done = subprocess.run([sys.executable, "-c", script], check=False)
     assert done.returncode == 0
@@ -462,15 +472,15 @@ def test_calls_of_no_steps_or_sequences(cell, dtype):
     weights = stack(cell, dtype=dtype)
     for steps, batch in itertools.product((0, 1, 3), repeat=2):
         x = zeros(steps, batch, I, dtype=dtype)
-        y, state, saved = _core.forward(weights, x, None, None, False, True)
+        y, state, saved = _core.forward(weights, x, None, True)
         assert y.shape == (steps, batch, H)
-        rest = (None, None, None, None, False, True, True)
+        rest = (None, None, None, True, True)
         dx, dstate, _ = _core.backward(weights, saved, *rest)
         assert dx.shape == x.shape
         shapes = [[part.shape for part in flat([s])] for s in (dstate, state)]
         assert shapes[0] == shapes[1]
     stepper = _core.Stepper(weights, 0)
-    assert stepper.step(weights, zeros(0, I, dtype=dtype), None).shape == (0, H)
+    assert _core.step(stepper, weights, zeros(0, I, dtype=dtype), None).shape == (0, H)
     assert {part.shape for part in flat([stepper.get_state()])} == {(1, 0, H)}
 
 
@@ -491,14 +501,10 @@ def huge(*shape):
 
 
 TOO_LARGE = {
-    "forward, N": lambda: _core.forward(
-        stack(), huge(0, 2**45, I), None, None, False, False
-    ),
-    "forward, N over": lambda: _core.forward(
-        stack(), huge(0, 2**58, I), None, None, False, True
-    ),
+    "forward, N": lambda: _core.forward(stack(), huge(0, 2**45, I), None, False),
+    "forward, N over": lambda: _core.forward(stack(), huge(0, 2**58, I), None, True),
     "forward, T over": lambda: _core.forward(
-        stack(hidden=64), huge(2**58, 0, I), None, None, False, True
+        stack(hidden=64), huge(2**58, 0, I), None, True
     ),
     "linear": lambda: _core.linear(huge(2**30, 0), huge(2**30, 0), None),
     "linear over": lambda: _core.linear(huge(2**40, 0), huge(2**40, 0), None),
@@ -565,13 +571,13 @@ deep = stack([[*layer(3)], [*layer(4)]])
 made_deep = stack(Made(lambda: layer(3), lambda: layer(4)))
 x, mask = ones(1, 1 << 14, 3), ones(1, 1 << 14, 4)
 none = (None, None)
-held = _core.forward(deep, x, None, ([mask], *none), False, True)
-made = _core.forward(made_deep, x, None, (Made(mask.copy), *none), False, True)
+held = _core.forward(deep, x, None, True, ([mask], *none))
+made = _core.forward(made_deep, x, None, True, (Made(mask.copy), *none))
 assert (made[0] == held[0]).all()
 single = stack([[*layer(3)]])
-saved = _core.forward(single, x, None, None, False, True)[2]
+saved = _core.forward(single, x, None, True)[2]
 copies = Made(lambda: Made(*(array.copy for array in saved[0])))
-rest = (mask, None, None, None, False, True, True)
+rest = (mask, None, None, True, True)
 held = _core.backward(single, saved, *rest)
 made = _core.backward(single, copies, *rest)
 assert all((a == b).all() for a, b in zip(made[2], held[2]))

@@ -58,7 +58,7 @@ def ones_stepper():
 
 
 def assert_no_step(stepper, *arguments):
-    assert stepper.step(*arguments) is None, [describe(a) for a in arguments]
+    assert _core.step(stepper, *arguments) is None, [describe(a) for a in arguments]
     assert all((part == 1).all() for part in stepper.get_state())
 
 
@@ -72,9 +72,9 @@ def test_stepper_given_other_weights():
         assert_no_step(stepper, other, x, None)
     for wrong in (None, 5, [weights], "weights"):
         with pytest.raises(TypeError):
-            stepper.step(wrong, x, out)
-    assert stepper.step(weights, x, out) is out
-    assert stepper.step(stack(backward=False), x, None).shape == (N, H)
+            _core.step(stepper, wrong, x, out)
+    assert _core.step(stepper, weights, x, out) is out
+    assert _core.step(stepper, stack(backward=False), x, None).shape == (N, H)
 
 
 def test_stepper_given_arrays_that_do_not_fit():
@@ -87,7 +87,7 @@ def test_stepper_given_arrays_that_do_not_fit():
     for wrong in (*wrong_outs, read_only(zeros(N, H))):
         assert_no_step(stepper, weights, x, wrong)
     for odd in (*odd_strides(x), read_only(x)):
-        assert stepper.step(weights, odd, out) is out
+        assert _core.step(stepper, weights, odd, out) is out
 
 
 def test_state_that_does_not_fit_a_stepper():
@@ -124,7 +124,7 @@ x, out = (np.zeros((256, n), np.float32) for n in (8, H))
 held = [weights()]
 stepper = _core.Stepper(held[0], 256)
 thread = threading.Thread(
-    target=lambda: [stepper.step(held[0], x, out) for _ in range(3)]
+    target=lambda: [_core.step(stepper, held[0], x, out) for _ in range(3)]
 )
 thread.start()
 while thread.is_alive():

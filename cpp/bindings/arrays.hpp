@@ -21,6 +21,7 @@ namespace py = pybind11;
 
 using Array = py::detail::PyArray_Proxy;
 
+// A copy is of the sizes that there are: shapes are made and copied in every call.
 struct Shape {
     int ndim;
     index sizes[64];  // NumPy's own limit
@@ -32,7 +33,21 @@ struct Shape {
         if (ndim > 64) throw py::value_error("expected at most 64 dimensions");
         std::copy_n(array.dimensions, ndim, sizes);
     }
+    Shape(const Shape& other) : ndim(other.ndim) {
+        std::copy_n(other.sizes, ndim, sizes);
+    }
+    Shape& operator=(const Shape& other) {
+        ndim = other.ndim;
+        std::copy_n(other.sizes, ndim, sizes);
+        return *this;
+    }
     index operator[](int i) const { return sizes[i]; }
+    // Elements of an array that exists.
+    index size() const {
+        index product = 1;
+        for (int i = 0; i < ndim; ++i) product *= sizes[i];
+        return product;
+    }
 };
 
 inline std::string text(const Shape& shape) {

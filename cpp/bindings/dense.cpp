@@ -52,8 +52,7 @@ py::object elementwise(const py::object& x, void (*f)(const T*, T*, index) noexc
     if (!array) throw py::type_error("x: expected an ndarray");
     const Shape shape(*array);
     const T* const from = data<T>(x, "x", shape);
-    index size = 1;
-    for (int i = 0; i < shape.ndim; ++i) size *= shape[i];
+    const index size = shape.size();
     T* to;
     const py::object y = empty<T>(shape, to);
     compute(elementwise_flops * double(size), [&](Interrupt interrupt) {

@@ -21,18 +21,26 @@ template <class T> class Input {
   public:
     // False where it is none of this dtype and shape.
     bool read(const py::object& object, const Shape& shape, bool copy = false) {
-        const Array* array = find<T>(object, shape);
+        const Array* const array = find<T>(object, shape);
         if (!array) return false;
-        held_ = object;
-        if (copy || !is_plain<T>(*array)) {
+        data_ = reinterpret_cast<const T*>(array->data);
+        if (is_plain<T>(*array)) {
+            if (!copy) {
+                held_ = object;
+                return true;
+            }
+            T* to;  // NumPy would look at strides and overlap for longer than it copies
+            held_ = empty<T>(shape, to);
+            std::copy_n(data_, shape.size(), to);
+            data_ = to;
+        } else {
             constexpr int c_order = 0;
             PyObject* const made =
                 py::detail::npy_api::get().PyArray_NewCopy_(object.ptr(), c_order);
             if (!made) throw py::error_already_set();
             held_ = py::reinterpret_steal<py::object>(made);
-            array = py::detail::array_proxy(made);
+            data_ = reinterpret_cast<const T*>(py::detail::array_proxy(made)->data);
         }
-        data_ = reinterpret_cast<const T*>(array->data);
         return true;
     }
     bool read_optional(const py::object& object, const Shape& shape) {

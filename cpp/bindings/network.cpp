@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "compute.hpp"
+#include "fast_call.hpp"
 #include "register.hpp"
 #include "stack.hpp"
 #include "tokens.hpp"
@@ -45,7 +46,8 @@ struct Kept {
 // The factors of dropout and their owners: None, or one list of each kind, or None.
 template <class T> class MasksInput {
   public:
-    MasksInput(const py::object& masks, const Stack<T>& stack, index T_, index N) {
+    MasksInput(const py::object& masks, const Stack<T>& stack, index T_, index N,
+               Masks<T>& factors) {
         if (masks.is_none()) return;
         const py::tuple kinds = items(masks, "masks");
         if (kinds.size() != 3)
@@ -57,8 +59,6 @@ template <class T> class MasksInput {
         read(kinds[2], stack.size(), factors.recurrent,
              [&](index) { return Shape{N, stack[0].state_size}; });
     }
-
-    Masks<T> factors;
 
   private:
     template <class ShapeOf>
@@ -138,8 +138,7 @@ py::object forward_call(const Stack<T>& stack, const py::object& x,
     if (tokens) check_tokens(call.tokens, T_, N, w.input_size, coverage);
     call.h_0 = initial.h.data();
     call.c_0 = initial.c.data();
-    const MasksInput<T> dropout(masks, stack, T_, N);
-    call.masks = dropout.factors;
+    const MasksInput<T> dropout(masks, stack, T_, N, call.masks);
     const py::object final_state = empty_state(
         has_c, form.state(LD, N, P), form.state(LD, N, H), call.h_n, call.c_n);
     py::object y = py::none(), saved = py::none();
@@ -168,7 +167,7 @@ py::object forward_call(const Stack<T>& stack, const py::object& x,
         saved = all;
     }
     compute(stack.flops(T_, N), [&](Interrupt interrupt) { forward(call, interrupt); });
-    return py::make_tuple(y, final_state, saved);
+    return tuple_of(y, final_state, saved);
 }
 
 template <class T>
@@ -223,8 +222,7 @@ py::object backward_call(const Stack<T>& stack, const py::object& saved,
                                data<T>(entry[3], "saved gates", shapes.gates)});
     }
     const index T_ = call.T_, N = call.N;
-    const MasksInput<T> dropout(masks, stack, T_, N);
-    call.masks = dropout.factors;
+    const MasksInput<T> dropout(masks, stack, T_, N, call.masks);
 
     OutputInput<T> output;
     Input<T> cells;
@@ -259,36 +257,77 @@ py::object backward_call(const Stack<T>& stack, const py::object& saved,
     }
     compute(2 * stack.flops(T_, N),
             [&](Interrupt interrupt) { backward(call, interrupt); });
-    return py::make_tuple(dx, initial, gradients);
+    return tuple_of(dx, initial, gradients);
 }
+
+struct ForwardFunction {
+    static constexpr const char* name = "forward";
+    static constexpr const char* arguments[] = {"weights",  "x",     "state",
+                                                "training", "masks", "coverage"};
+    static constexpr int required = 4;
+
+    static py::object call(const py::object* given) {
+        const bool training = flag(given[3], "training");
+        return held_by<PyStack>(given[0], "weights").visit([&](const auto& stack) {
+            return forward_call(stack, given[1], given[2], given[4], given[5], false,
+                                training);
+        });
+    }
+};
+
+struct BackwardFunction {
+    static constexpr const char* name = "backward";
+    static constexpr const char* arguments[] = {"weights", "saved", "dy",
+                                                "dstate",  "dc",    "batched",
+                                                "need_x",  "masks", "coverage"};
+    static constexpr int required = 7;
+
+    static py::object call(const py::object* given) {
+        const Form form{false, flag(given[5], "batched")};
+        const bool need_x = flag(given[6], "need_x");
+        return held_by<PyStack>(given[0], "weights").visit([&](const auto& stack) {
+            return backward_call(stack, given[1], given[2], given[3], given[4],
+                                 given[7], given[8], form, need_x);
+        });
+    }
+};
+
+struct ForwardCellFunction {
+    static constexpr const char* name = "forward_cell";
+    static constexpr const char* arguments[] = {"weights", "x", "state", "training"};
+    static constexpr int required = 4;
+
+    static py::object call(const py::object* given) {
+        const bool training = flag(given[3], "training");
+        return held_by<PyStack>(given[0], "weights").visit([&](const auto& stack) {
+            return forward_call(stack, given[1], given[2], py::none(), py::none(), true,
+                                training);
+        });
+    }
+};
+
+struct BackwardCellFunction {
+    static constexpr const char* name = "backward_cell";
+    static constexpr const char* arguments[] = {"weights", "saved", "dstate",
+                                                "batched"};
+    static constexpr int required = 4;
+
+    static py::object call(const py::object* given) {
+        const Form form{true, flag(given[3], "batched")};
+        return held_by<PyStack>(given[0], "weights").visit([&](const auto& stack) {
+            return backward_call(stack, given[1], py::none(), given[2], py::none(),
+                                 py::none(), py::none(), form, true);
+        });
+    }
+};
 
 }  // namespace
 
 void register_network(py::module_& m) {
-    m.def(
-        "forward",
-        [](const PyStack& weights, const py::object& x, const py::object& state,
-           const py::object& masks, bool cell, bool training,
-           const py::object& coverage) {
-            return weights.visit([&](const auto& stack) {
-                return forward_call(stack, x, state, masks, coverage, cell, training);
-            });
-        },
-        py::arg("weights"), py::arg("x"), py::arg("state"), py::arg("masks"),
-        py::arg("cell"), py::arg("training"), py::arg("coverage") = py::none());
-    m.def(
-        "backward",
-        [](const PyStack& weights, const py::object& saved, const py::object& dy,
-           const py::object& dstate, const py::object& dc, const py::object& masks,
-           bool cell, bool batched, bool need_x, const py::object& coverage) {
-            return weights.visit([&](const auto& stack) {
-                return backward_call(stack, saved, dy, dstate, dc, masks, coverage,
-                                     Form{cell, batched}, need_x);
-            });
-        },
-        py::arg("weights"), py::arg("saved"), py::arg("dy"), py::arg("dstate"),
-        py::arg("dc"), py::arg("masks"), py::arg("cell"), py::arg("batched"),
-        py::arg("need_x"), py::arg("coverage") = py::none());
+    def_fast<ForwardFunction>(m);
+    def_fast<BackwardFunction>(m);
+    def_fast<ForwardCellFunction>(m);
+    def_fast<BackwardCellFunction>(m);
 }
 
 }  // namespace rnnext

@@ -5,6 +5,7 @@
 #include <iterator>
 #include <optional>
 
+#include "fast_call.hpp"
 #include "register.hpp"
 
 namespace rnnext {
@@ -161,10 +162,11 @@ PyStack make(const std::string& cell, const py::object& layers, index D, bool ba
 }  // namespace
 
 void register_stack(py::module_& m) {
-    py::class_<PyStack>(m, "Stack", py::is_final())
-        .def(py::init(&make), py::arg("cell"), py::arg("layers"), py::arg("directions"),
-             py::arg("backward"), py::arg("merge") = "concat",
-             py::arg("reverse") = false, py::arg("options") = py::none());
+    py::class_<PyStack> stack(m, "Stack", py::is_final());
+    note_type<PyStack>(stack);
+    stack.def(py::init(&make), py::arg("cell"), py::arg("layers"),
+              py::arg("directions"), py::arg("backward"), py::arg("merge") = "concat",
+              py::arg("reverse") = false, py::arg("options") = py::none());
 }
 
 }  // namespace rnnext

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "compute.hpp"
+#include "fast_call.hpp"
 #include "register.hpp"
 #include "stack.hpp"
 #include "tokens.hpp"
@@ -82,22 +83,31 @@ template <class T> void set_state(Stepper<T>& stepper, const py::object& state) 
     if (stepper.c()) assign(stepper.c(), input.c.data(), L * N * H);
 }
 
+struct StepFunction {
+    static constexpr const char* name = "step";
+    static constexpr const char* arguments[] = {"stepper", "weights", "x", "out"};
+    static constexpr int required = 4;
+
+    static py::object call(const py::object* given) {
+        const auto& weights = held_by<PyStack>(given[1], "weights");
+        return held_by<PyStepper>(given[0], "stepper").visit([&](auto& stepper) {
+            return step(stepper, weights, given[2], given[3]);
+        });
+    }
+};
+
 }  // namespace
 
 void register_stepper(py::module_& m) {
-    py::class_<PyStepper>(m, "Stepper", py::is_final())
+    def_fast<StepFunction>(m);
+    py::class_<PyStepper> stepper(m, "Stepper", py::is_final());
+    note_type<PyStepper>(stepper);
+    stepper
         .def(py::init([](const PyStack& weights, index N) {
                  return weights.visit(
                      [&](const auto& stack) { return make_stepper(stack, N); });
              }),
              py::arg("weights"), py::arg("batch_size"))
-        .def(
-            "step",
-            [](const PyStepper& p, const PyStack& weights, const py::object& x,
-               const py::object& out) {
-                return p.visit([&](auto& s) { return step(s, weights, x, out); });
-            },
-            py::arg("weights"), py::arg("x"), py::arg("out"))
         .def("get_state",
              [](const PyStepper& p) {
                  return p.visit([](auto& s) { return get_state(s); });

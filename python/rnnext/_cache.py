@@ -73,6 +73,16 @@ class Cache:
     are zero.
     """
 
+    __slots__ = (
+        "_batched",
+        "_coverage",
+        "_gates",
+        "_kind",
+        "_masks",
+        "_saved",
+        "_weights",
+    )
+
     def __init__(
         self,
         weights: _core.Stack,

@@ -114,9 +114,8 @@ def forward(
     weights: Stack,
     x: object,
     state: object,
-    masks: Masks,
-    cell: bool,
     training: bool,  # the input is copied
+    masks: Masks = None,
     coverage: Coverage | None = None,
 ) -> NetworkResult | None: ...
 def backward(
@@ -125,10 +124,9 @@ def backward(
     dy: object,  # (T', N, F), or a tuple of two
     dstate: object,
     dc: object,  # (L*D, T', N, H), gradient of every c_t in order of computation
-    masks: Masks,
-    cell: bool,
     batched: bool,
     need_x: bool,
+    masks: Masks = None,
     coverage: Coverage | None = None,
 ) -> NetworkGradients | None:
     """dc has the rows of the saved gates. With one direction from the start and no
@@ -136,22 +134,29 @@ def backward(
     ...): only those are back-propagated.
     """
 
+def forward_cell(
+    weights: Stack, x: object, state: object, training: bool
+) -> NetworkResult | None: ...
+def backward_cell(
+    weights: Stack, saved: Sequence[Saved], dstate: object, batched: bool
+) -> NetworkGradients | None: ...
+
 @final
 class Stepper:
     """The state of a one-direction network that is fed one step at a time."""
 
     def __init__(self, weights: Stack, batch_size: int) -> None: ...
-    def step(self, weights: Stack, x: object, out: object) -> Array | None:
-        """x (N, I) to out (N, H), C-contiguous, or to a new array; the state moves on.
-
-        None also where the weights are of another kind than those it began with.
-        """
-
     def get_state(self) -> Any:
         """A copy, of arrays (L, N, H)."""
 
     def set_state(self, state: object) -> None:
         """None is zero."""
+
+def step(stepper: Stepper, weights: Stack, x: object, out: object) -> Array | None:
+    """x (N, I) to out (N, H), C-contiguous, or to a new array; the state moves on.
+
+    None also where the weights are of another kind than those it began with.
+    """
 
 def writable_view(array: Array) -> Array:
     """A view of a read-only array that may be written to.

@@ -192,15 +192,13 @@ class Recurrent(Edge[S]):
         """
         weights = self._packed[False] or self._weights(False)
         found = None
-        whole = lengths is None and mask is None and reset is None and pad == "zeros"
+        whole = lengths is mask is reset is None and pad == "zeros"
         if whole and not self.batch_first:
-            found = _core.forward(weights, x, state, None, False, False, None)
+            found = _core.forward(weights, x, state, False)
         if found is None:  # other arrays than NumPy's own, another order, or errors
             checked, state_0 = self._checked(x, state)
             coverage = self._covered(checked, lengths, mask, pad, reset)
-            found = _core.forward(
-                weights, checked, state_0, None, False, False, coverage
-            )
+            found = _core.forward(weights, checked, state_0, False, None, coverage)
             assert found is not None
         y, final_state, _ = found
         return self._swapped_output(y) if self.batch_first else y, final_state
@@ -282,17 +280,15 @@ class Recurrent(Edge[S]):
         """
         weights = self._packed[True] or self._weights(True)
         found = masks = coverage = None
-        whole = lengths is None and mask is None and reset is None and pad == "zeros"
+        whole = lengths is mask is reset is None and pad == "zeros"
         drops = self.dropout or self.input_dropout or self.recurrent_dropout
         if whole and rng is dropout_masks is None and not (drops or self.batch_first):
-            found = _core.forward(weights, x, state, None, False, True, None)
+            found = _core.forward(weights, x, state, True)
         if found is None:
             checked, state_0 = self._checked(x, state)
             coverage = self._covered(checked, lengths, mask, pad, reset)
             masks = self._masks(checked, rng, dropout_masks)
-            found = _core.forward(
-                weights, checked, state_0, masks, False, True, coverage
-            )
+            found = _core.forward(weights, checked, state_0, True, masks, coverage)
             assert found is not None
         y, final_state, saved = found
         h_n = final_state[0] if self._has_c else final_state
@@ -399,10 +395,9 @@ class Recurrent(Edge[S]):
             dy,
             dstate,
             dc,
-            cache._masks,
-            False,
             cache._batched,
             need_x,
+            cache._masks,
             cache._coverage,
         )
 
@@ -411,7 +406,8 @@ class Recurrent(Edge[S]):
             raise TypeError(
                 f"cache: expected what forward returned, got {type(cache).__name__}"
             )
-        if cache._kind != self._kind:
+        # A comparison of tuples takes longer than to see that they are one.
+        if cache._kind is not self._kind and cache._kind != self._kind:
             raise ValueError(
                 f"cache: expected one of a layer of {self._kind}, got one of "
                 f"{cache._kind}"

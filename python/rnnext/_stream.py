@@ -39,7 +39,6 @@ class Stream(Generic[S]):
         self._layer = layer
         self.batch_size = batch_size
         self._stepper = _core.Stepper(layer._weights(False), batch_size)
-        self._advance = self._stepper.step
         self.state = state
         self._start = self.state
 
@@ -74,7 +73,7 @@ class Stream(Generic[S]):
         """
         layer = self._layer
         weights = layer._packed[False] or layer._weights(False)
-        y = self._advance(weights, x_t, out)
+        y = _core.step(self._stepper, weights, x_t, out)
         if y is not None:
             return y
         # Here come subclasses of arrays, and what is wrong.
@@ -92,7 +91,7 @@ class Stream(Generic[S]):
             flags = to.flags
             if not (flags.c_contiguous and flags.aligned and flags.writeable):
                 raise ValueError("out: expected a writable C-contiguous array")
-        y = self._advance(weights, x, to)
+        y = _core.step(self._stepper, weights, x, to)
         assert y is not None
         return y if out is None else out
 

@@ -99,10 +99,10 @@ class Cell(Network[S]):
         (2, 4)
         """
         weights = self._packed[False] or self._weights(False)
-        found = _core.forward(weights, x, state, None, True, False, None)
+        found = _core.forward_cell(weights, x, state, False)
         if found is None:
             checked, before = self._checked(x, state)
-            found = _core.forward(weights, checked, before, None, True, False, None)
+            found = _core.forward_cell(weights, checked, before, False)
             assert found is not None
         after: S = found[1]
         return after
@@ -135,10 +135,10 @@ class Cell(Network[S]):
         (4,)
         """
         weights = self._packed[True] or self._weights(True)
-        found = _core.forward(weights, x, state, None, True, True, None)
+        found = _core.forward_cell(weights, x, state, True)
         if found is None:
             checked, before = self._checked(x, state)
-            found = _core.forward(weights, checked, before, None, True, True, None)
+            found = _core.forward_cell(weights, checked, before, True)
             assert found is not None
         _, after, saved = found
         return after, CellCache(weights, saved, x.ndim == 2, self._kind)
@@ -193,18 +193,7 @@ class Cell(Network[S]):
     def _gradients(
         self, cache: CellCache, dstate: object
     ) -> _core.NetworkGradients | None:
-        return _core.backward(
-            cache._weights,
-            cache._saved,
-            None,
-            dstate,
-            None,
-            None,
-            True,
-            cache._batched,
-            True,
-            None,
-        )
+        return _core.backward_cell(cache._weights, cache._saved, dstate, cache._batched)
 
 
 class RNNCell(Cell[Array]):
