@@ -41,6 +41,8 @@ class Result:
             return [f"rnnext: {self.missing.get(OURS, 'not measured')}"]
         if self.ratio is not None and self.ratio < case.least_ratio:
             found.append(f"ratio {self.ratio:.2f} of {case.least_ratio:g}")
+            if (ceiling := self.ceiling(machine)) < case.least_ratio:
+                found[-1] += f", {ceiling:.2f} at the roofline"
         peak, roofline = self.of_peak(machine), self.of_roofline(machine)
         if case.least_peak is not None and peak < case.least_peak:
             found.append(f"{peak:.0%} of peak, not {case.least_peak:.0%}")
@@ -61,6 +63,11 @@ class Result:
         """The least time on this machine / time of rnnext."""
         return machine.bound(self.case.call) / self.seconds[OURS]
 
+    def ceiling(self, machine: Machine) -> float:
+        """The ratio that this machine allows: that of a call at its roofline."""
+        assert self.ratio is not None
+        return self.ratio / self.of_roofline(machine)
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -70,7 +77,9 @@ class Summary:
     count: int
     least: float
     mean: float
+    ceiling: float  # the mean of the ratios at the roofline
     below: int  # cases under their least ratio
+    beyond: int  # of them, those that would be at the roofline, too
 
     @property
     def reached(self) -> bool:
@@ -78,18 +87,26 @@ class Summary:
         return not self.below and self.mean >= self.group.mean
 
 
-def summarize(group: Group, results: Sequence[Result]) -> Summary | None:
+def summarize(
+    group: Group, results: Sequence[Result], machine: Machine
+) -> Summary | None:
     """The group's row; None without a ratio."""
-    rated = [(r.ratio, r.case.least_ratio) for r in results if r.ratio is not None]
+    rated = [
+        (r.ratio, r.ceiling(machine), r.case.least_ratio)
+        for r in results
+        if r.ratio is not None
+    ]
     if not rated:
         return None
-    ratios = [ratio for ratio, _ in rated]
+    ratios, ceilings, _ = zip(*rated, strict=True)
     return Summary(
         group,
         len(rated),
         min(ratios),
         statistics.geometric_mean(ratios),
-        sum(ratio < least for ratio, least in rated),
+        statistics.geometric_mean(ceilings),
+        sum(ratio < least for ratio, _, least in rated),
+        sum(ratio < least and ceiling < least for ratio, ceiling, least in rated),
     )
 
 

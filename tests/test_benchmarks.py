@@ -143,6 +143,8 @@ def test_misses_are_named():
     assert slow == ["ratio 1.10 of 1.2", "48% of peak, not 84%"]
     batch_1 = of_bound(Case("inference", "lstm", (100, 1, 256, 256)), 0.6, torch=9)
     assert batch_1.misses(MACHINE) == ["60% of roofline, not 75%"]
+    hopeless = of_bound(LARGE, 0.9, torch=1.0).misses(MACHINE)
+    assert hopeless == ["ratio 1.00 of 1.2, 1.11 at the roofline"]
     step = Result(Case("step", "rnn", (1, 1, 64, 64)), {OURS: 4e-6, "jax": 4e-5})
     assert step.misses(MACHINE) == ["4.0 µs, not 3 µs"]
     failed = Result(SMALL, {"torch": 1e-6}, {OURS: "died with exit code -11"})
@@ -156,14 +158,15 @@ def test_summary():
         Result(case, {OURS: 1e-6, "torch": ratio * 1e-6})
         for case, ratio in zip(cases, (1.0, 2.0, 4.0), strict=True)
     ]
-    summary = summarize(group, [*results, Result(SMALL, {OURS: 1e-6})])
+    summary = summarize(group, [*results, Result(SMALL, {OURS: 1e-6})], MACHINE)
     assert (summary.count, summary.below) == (3, 1)
     assert summary.least == pytest.approx(1.0)
     assert summary.mean == pytest.approx(2.0)
     assert not summary.reached
-    assert summarize(group, results[1:]).reached
-    assert not summarize(Group("g", "G", (), mean=3.0), results[1:]).reached
-    assert summarize(group, [Result(SMALL, {OURS: 1e-6})]) is None
+    assert (summary.beyond, summary.ceiling > summary.mean) == (0, True)
+    assert summarize(group, results[1:], MACHINE).reached
+    assert not summarize(Group("g", "G", (), mean=3.0), results[1:], MACHINE).reached
+    assert summarize(group, [Result(SMALL, {OURS: 1e-6})], MACHINE) is None
 
 
 def test_results_come_back_from_json():
