@@ -13,8 +13,10 @@ import io
 import json
 import math
 import os
+import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -76,16 +78,17 @@ def save(
     >>> rnnext.load(path)
     GRU(3, 4)
     """
+    arrays = model.state_dict() if hasattr(model, "state_dict") else {}
     about = {
         "version": VERSION,
         "model": _description(model),
         "metadata": dict(metadata or {}),
     }
     try:
+        about["crc32"] = _crc32(about, arrays)
         text = json.dumps(about, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise TypeError(f"metadata: JSON cannot hold it: {error}") from None
-    arrays = model.state_dict()
     if _ending(path) == ".npz":
         file = io.BytesIO()
         named: dict[str, Any] = {KEY: np.frombuffer(text.encode(), np.uint8)} | arrays
@@ -139,7 +142,10 @@ def load(path: str | os.PathLike[str], *, with_metadata: bool = False) -> Any:
                 raise ValueError("its arrays are not those of its configuration")
             if any(dtype != model.dtype for _, dtype in shapes.values()):
                 raise ValueError(f"its arrays are not of {model.dtype}")
-            model.load_state_dict({name: read(name) for name in own})
+            arrays = {name: read(name) for name in own}
+            if about.pop("crc32", None) != _crc32(about, arrays):
+                raise ValueError("what it holds is not what was written")
+            model.load_state_dict(arrays)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(
             f"{os.fspath(path)}: not a file of rnnext.save: {error}"
@@ -232,6 +238,14 @@ def _about(text: str) -> dict[str, Any]:
     return about
 
 
+def _crc32(about: Mapping[str, Any], arrays: Mapping[str, Array]) -> int:
+    """Of everything that is kept: safetensors has no sum of its own."""
+    found = zlib.crc32(json.dumps(about, sort_keys=True, allow_nan=False).encode())
+    for name in sorted(arrays):
+        found = zlib.crc32(arrays[name].tobytes(), found)
+    return found
+
+
 _Shapes = Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]
 
 
@@ -314,11 +328,26 @@ def _read_safetensors(path: str | os.PathLike[str]) -> Iterator[Any]:
         raise ValueError(str(error)) from None
 
 
+# What zipfile raises at a damaged file.
+_NO_ZIP = (
+    zipfile.BadZipFile,
+    EOFError,
+    IndexError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+)
+
+
 @contextmanager
 def _read_npz(path: str | os.PathLike[str]) -> Iterator[Any]:
     # NumPy's own reader takes the memory that a file asks for.
+    with open(path, "rb"):  # what the system says is clearer
+        pass
     try:
-        with open(path, "rb") as raw, zipfile.ZipFile(raw) as file:
+        with zipfile.ZipFile(path) as file:
             members = {}
             for info in file.infolist():
                 name = info.filename.removesuffix(".npy")
@@ -337,8 +366,8 @@ def _read_npz(path: str | os.PathLike[str]) -> Iterator[Any]:
                 headers,
                 lambda name: _member(file, members[name], *headers[name]),
             )
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
-        raise ValueError(str(error)) from None
+    except _NO_ZIP as error:
+        raise ValueError(f"{error}, so it is damaged or no npz file") from None
 
 
 def _header(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Any:

@@ -37,7 +37,8 @@ class Layer(Configured, Parametrised, Generic[K]):
             raise ValueError(
                 f"cache: expected one of {self!r}, got one of {cache.layer}"
             )
-        return cache.kept
+        kept: K = cache.kept
+        return kept
 
     @staticmethod
     def _gradients(x: Any, **parameters: Any) -> Gradients[None]:

@@ -210,6 +210,7 @@ def _runner(layer: Any, lengths: Any, seed: int) -> Callable[[Any, Any], Any]:
 
     def run(x: Any, state: Any) -> Any:
         rng = np.random.default_rng(seed)
+        cache: Any
         if isinstance(layer, (Recurrent, Sequential)):
             return layer.forward(x, state, lengths=lengths, rng=rng)
         if isinstance(layer, Cell):

@@ -55,7 +55,7 @@ def softmax_cross_entropy(
     (1.3863, array([ 0.25,  0.25,  0.25, -0.75], dtype=float32))
     """
     logits = _floats("logits", logits)
-    if logits.ndim < 1 or logits.shape[-1] < 1:
+    if not any(logits.shape[-1:]):
         raise ValueError(f"logits: expected shape (..., C), got {logits.shape}")
     outer, classes = logits.shape[:-1], logits.shape[-1]
     if not isinstance(targets, np.ndarray) or targets.dtype.kind not in "iu":

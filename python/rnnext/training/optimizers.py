@@ -141,7 +141,7 @@ class Optimizer:
 class SGD(Optimizer):
     """Stochastic gradient descent, with momentum [1]_.
 
-    ``v = momentum v + g``, ``p -= rate v``; Nesterov's form moves by ``g + momentum v``.
+    ``v = momentum v + g``, ``p -= rate v``; Nesterov's by ``g + momentum v``.
 
     Parameters
     ----------

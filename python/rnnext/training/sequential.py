@@ -218,7 +218,8 @@ class Sequential:
         for (name, layer), before in zip(
             self.layers.items(), self._states("state", state), strict=True
         ):
-            final = None
+            final: Any = None
+            cache: Any
             if isinstance(layer, (Recurrent, Sequential)):
                 x, final, cache = layer.forward(x, before, lengths=lengths, rng=source)
             elif isinstance(layer, Pool):
