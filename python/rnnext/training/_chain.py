@@ -1,0 +1,69 @@
+"""What can stand after what in a chain of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .._recurrent import Recurrent
+from .embedding import Embedding
+from .linear import Linear
+from .pool import Pool
+
+
+def leaves(layers: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The layers of a chain and of the chains in it, by dotted names."""
+    for name, layer in layers.items():
+        inner = getattr(layer, "layers", None)
+        if inner is None:
+            yield name, layer
+        else:
+            yield from ((f"{name}.{each}", leaf) for each, leaf in leaves(inner))
+
+
+def check_chain(layers: Mapping[str, Any]) -> bool:
+    """Whether sequences have the batch first; ValueError if nothing fits the chain."""
+    names: dict[int, str] = {}
+    orders: dict[bool, str] = {}
+    before = pooled = ""
+    width: int | None = None
+    for name, layer in leaves(layers):
+        if layer.parameters and id(layer) in names:
+            raise ValueError(
+                f"layers: {name} is the same layer as {names[id(layer)]}; one layer "
+                "has one place"
+            )
+        names[id(layer)] = name
+        if isinstance(layer, Embedding) and before:
+            raise ValueError(f"layers: {name} takes ids, so {before} cannot be before")
+        takes, gives = _features(layer)
+        if takes and width and takes != width:
+            raise ValueError(
+                f"layers: {name}: expected a layer that takes the {width} features of "
+                f"{before}, got {layer!r}"
+            )
+        if isinstance(layer, (Recurrent, Pool)):
+            if pooled:
+                raise ValueError(
+                    f"layers: {name} needs steps, and after {pooled} there are none"
+                )
+            orders.setdefault(layer.batch_first, name)
+            pooled = name if isinstance(layer, Pool) else ""
+        if len(orders) > 1:
+            raise ValueError(
+                "layers: expected batch_first alike in all, got False in "
+                f"{orders[False]} and True in {orders[True]}"
+            )
+        before, width = name, gives or width
+    return True in orders
+
+
+def _features(layer: Any) -> tuple[int | None, int | None]:
+    """How many it takes and gives; None: any, and as many as it takes."""
+    if isinstance(layer, Recurrent):
+        return layer.input_size, layer._output_size
+    if isinstance(layer, Linear):
+        return layer.in_features, layer.out_features
+    if isinstance(layer, Embedding):
+        return None, layer.embedding_dim
+    return None, None
