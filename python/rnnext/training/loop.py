@@ -7,13 +7,21 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
-from .._validation import Array, boolean, generator, positive_integer
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .._coverage import checked_lengths
+from .._recurrent import Recurrent
+from .._validation import Array, boolean, generator, kind, positive, positive_integer
 from .optimizers import Optimizer, clip_grad_norm
 from .sequential import Sequential
 
-Loss = Callable[..., tuple[float, Array]]
+Loss: TypeAlias = Callable[..., tuple[float, Array]]
+Model: TypeAlias = Sequential | Recurrent[Any]
+Batches: TypeAlias = Iterable[Any] | Callable[[], Iterable[Any]]
+Metrics: TypeAlias = Mapping[str, Callable[..., float]]
 
 
 @dataclass
@@ -42,14 +50,14 @@ class History:
 
 
 def train(
-    model: Sequential,
-    batches: Iterable[Any] | Callable[[], Iterable[Any]],
+    model: Model,
+    batches: Batches,
     loss: Loss,
     optimizer: Optimizer,
     *,
     epochs: int = 1,
-    validation: Iterable[Any] | None = None,
-    metrics: Mapping[str, Callable[..., float]] | None = None,
+    validation: Batches | None = None,
+    metrics: Metrics | None = None,
     clip: float | None = None,
     carry_state: bool = False,
     progress: bool | None = None,
@@ -60,25 +68,28 @@ def train(
 
     Parameters
     ----------
-    model : Sequential
-    batches : iterable of (x, targets) or (x, targets, lengths), or callable
+    model : Sequential, RNN, LSTM or GRU
+    batches : iterable of (x, targets[, lengths[, mask]]), or callable
         Gone through once an epoch; a callable returns what to go through, and so can
-        shuffle.
+        shuffle. Lengths and mask go to the model, either may be None; targets are
+        whatever the loss takes.
     loss : callable
-        ``loss(y, targets) -> (value, dy)``, called with ``lengths=`` where the output
-        still has steps: `softmax_cross_entropy`, `mse_loss`, or your own.
+        ``loss(y, targets) -> (value, dy)``, called with those of ``lengths=`` and
+        ``mask=`` that a batch has where the output still has steps, and then with
+        ``batch_first=True`` if the model is so: `softmax_cross_entropy`, `mse_loss`,
+        or your own.
     optimizer : Optimizer
     epochs : int, default 1
-    validation : iterable of batches, optional
+    validation : like `batches`, optional
         Evaluated after every epoch, without dropout.
     metrics : mapping of str to callable, optional
-        ``metric(y, targets)`` (and ``lengths=`` likewise), a number; the mean over the
+        ``metric(y, targets)`` (with the same keywords), a number; the mean over the
         batches of the validation goes into the history.
     clip : float, optional
         Greatest norm of the gradients.
     carry_state : bool, default False
         Whether a batch begins with the final state of the one before (truncated
-        back-propagation through time); an epoch begins with zeros.
+        back-propagation through time); an epoch and a validation begin with zeros.
     progress : bool, optional
         A bar of tqdm; by default where tqdm is installed and a person is looking.
     rng : None, int or numpy.random.Generator, optional
@@ -114,37 +125,49 @@ def train(
     >>> history.steps, history.loss[-1] < 0.1 * history.loss[0]
     (100, True)
     """
+    _check_model(model)
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer: expected an optimiser, got {kind(optimizer)}")
     epochs = positive_integer("epochs", epochs)
+    _check_repeated("batches", batches, epochs)
+    if validation is not None:
+        _check_repeated("validation", validation, epochs)
+    elif metrics:
+        raise ValueError("metrics: expected with validation, which is None")
+    _check_metrics(metrics, ("loss", "validation_loss"))
+    limit = math.inf if clip is None else positive("clip", clip)
     carry_state = boolean("carry_state", carry_state)
-    if epochs > 1 and iter_is_spent(batches):
-        raise ValueError(
-            "batches: expected something to go through once an epoch, as a list, got "
-            f"{type(batches).__name__}; a callable may return such"
-        )
     source = None if rng is None else generator("rng", rng)
     history, start = History(), time.perf_counter()
     stopped = False
-    with _bar(progress, epochs) as bar:
+    with _bar(progress, batches, epochs) as bar:
         for _ in range(epochs):
             first, state = history.steps, None
-            for x, targets, lengths in _batches(batches):
+            for x, targets, options in _batches("batches", batches):
+                cache: Any
                 y, state_n, cache = model.forward(
-                    x, state if carry_state else None, lengths=lengths, rng=source
+                    x, state if carry_state else None, rng=source, **options
                 )
                 state = state_n
-                value, dy = _loss(loss, y, targets, lengths)
-                gradients = model.backward(cache, dy, need_x=False)
-                norm = clip_grad_norm(gradients, clip or math.inf)
-                if not (math.isfinite(value) and math.isfinite(norm)):
-                    raise FloatingPointError(
-                        f"loss {value}, norm of the gradient {norm} at step "
-                        f"{history.steps}: a smaller learning rate or `clip` may help"
-                    )
+                # Whether the numbers are finite is checked, so NumPy need not warn.
+                with np.errstate(over="ignore", invalid="ignore"):
+                    value, dy = _loss_of(loss, model, y, targets, options)
+                    gradients = model.backward(cache, dy, need_x=False)
+                    norm = clip_grad_norm(gradients, limit)
+                    if not (math.isfinite(value) and math.isfinite(norm)):
+                        raise FloatingPointError(
+                            f"loss {value}, norm of the gradient {norm} at step "
+                            f"{history.steps}: a smaller learning rate or `clip` may "
+                            "help"
+                        )
+                    rate = optimizer.rate
+                    optimizer.step(model, gradients)
                 history.loss.append(value)
                 history.gradient_norm.append(norm)
-                history.learning_rate.append(optimizer.rate)
-                optimizer.step(model, gradients)
+                history.learning_rate.append(rate)
                 history.seconds.append(time.perf_counter() - start)
+                bar.set_postfix(loss=value, refresh=False)
+                bar.update()
                 if on_step is not None and on_step(history):
                     stopped = True
                     break
@@ -152,46 +175,105 @@ def train(
                 raise ValueError("batches: expected at least one, got none")
             epoch = {"loss": math.fsum(history.loss[first:]) / (history.steps - first)}
             if validation is not None:
-                epoch |= evaluate(model, validation, loss, metrics)
+                found = _means(
+                    "validation", model, validation, loss, metrics, carry_state
+                )
+                epoch |= {"validation_loss": found.pop("loss")} | found
             history.epochs.append(epoch)
-            bar.set_postfix(epoch)
-            bar.update()
             if stopped:
                 break
     return history
 
 
 def evaluate(
-    model: Sequential,
-    batches: Iterable[Any],
+    model: Model,
+    batches: Batches,
     loss: Loss,
-    metrics: Mapping[str, Callable[..., float]] | None = None,
+    metrics: Metrics | None = None,
+    *,
+    carry_state: bool = False,
 ) -> dict[str, float]:
-    """Means over batches, without dropout: ``validation_loss`` and the metrics."""
-    names = {"validation_loss": lambda *a, **k: loss(*a, **k)[0]} | dict(metrics or {})
-    found: dict[str, list[float]] = {name: [] for name in names}
-    for x, targets, lengths in _batches(batches):
-        y, _ = model(x, lengths=lengths)
-        for name, measure in names.items():
-            found[name].append(float(_loss(measure, y, targets, lengths)))
-    if not found["validation_loss"]:
-        raise ValueError("validation: expected at least one batch, got none")
-    return {name: math.fsum(values) / len(values) for name, values in found.items()}
+    """Means over batches of the loss and of metrics, without dropout.
+
+    Parameters
+    ----------
+    model, batches, loss, metrics, carry_state
+        As of `train`; the batches are gone through once.
+
+    Returns
+    -------
+    dict of str to float
+        ``loss`` and the metrics.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or value.
+
+    Examples
+    --------
+    >>> import numpy as np, rnnext
+    >>> model = rnnext.Sequential(rnnext.GRU(1, 4, rng=0), rnnext.Linear(4, 1, rng=1))
+    >>> x = np.ones((5, 2, 1), np.float32)
+    >>> worst = lambda y, targets: abs(y - targets).max()
+    >>> sorted(rnnext.evaluate(model, [(x, x)], rnnext.mse_loss, {"worst": worst}))
+    ['loss', 'worst']
+    """
+    _check_model(model)
+    _check_metrics(metrics, ("loss",))
+    carry_state = boolean("carry_state", carry_state)
+    return _means("batches", model, batches, loss, metrics, carry_state)
 
 
-def truncated_bptt(x: Any, targets: Any, steps: int) -> Iterator[tuple[Any, Any]]:
+def _means(
+    name: str,
+    model: Any,
+    batches: Batches,
+    loss: Loss,
+    metrics: Metrics | None,
+    carry_state: bool,
+) -> dict[str, float]:
+    found: dict[str, list[float]] = {each: [] for each in ("loss", *(metrics or ()))}
+    state = None
+    for x, targets, options in _batches(name, batches):
+        y, state_n = model(x, state if carry_state else None, **options)
+        state = state_n
+        value, _ = _loss_of(loss, model, y, targets, options)
+        found["loss"].append(value)
+        for each, measure in (metrics or {}).items():
+            keywords = _keywords(model, y, options)
+            found[each].append(float(measure(y, targets, **keywords)))
+    if not found["loss"]:
+        raise ValueError(f"{name}: expected at least one, got none")
+    return {each: math.fsum(values) / len(values) for each, values in found.items()}
+
+
+def truncated_bptt(
+    x: Any,
+    targets: Any,
+    steps: int,
+    *,
+    lengths: ArrayLike | None = None,
+    batch_first: bool = False,
+) -> Iterator[tuple[Any, ...]]:
     """Cut sequences along time, for `train` with ``carry_state=True``.
 
     Parameters
     ----------
-    x, targets : ndarray of shape (T, N, ...)
+    x, targets : ndarray of shape (T, N, ...), or (N, T, ...) with `batch_first`
     steps : int
         Of a piece; the last may have fewer.
+    lengths : integers of shape (N,), optional
+        Steps of every sequence. A piece after the end of a sequence has 0 of it, and
+        leaves its state as it is.
+    batch_first : bool, default False
 
     Yields
     ------
-    x, targets : ndarray of shape (steps, N, ...)
+    x, targets : ndarray of shape (steps, N, ...), or (N, steps, ...)
         Views.
+    lengths : ndarray of shape (N,)
+        Of the piece; only where `lengths` are given.
 
     Raises
     ------
@@ -204,34 +286,90 @@ def truncated_bptt(x: Any, targets: Any, steps: int) -> Iterator[tuple[Any, Any]
     >>> x = np.zeros((10, 2, 3))
     >>> [len(piece) for piece, _ in rnnext.truncated_bptt(x, x, 4)]
     [4, 4, 2]
+    >>> [n.tolist() for *_, n in rnnext.truncated_bptt(x, x, 4, lengths=[10, 5])]
+    [[4, 4], [4, 1], [2, 0]]
     """
     size = positive_integer("steps", steps)
-    if len(x) != len(targets):
-        raise ValueError(f"targets: expected T={len(x)} steps, got {len(targets)}")
-    return ((x[t : t + size], targets[t : t + size]) for t in range(0, len(x), size))
+    time_axis = int(boolean("batch_first", batch_first))
+    x, targets = np.asarray(x), np.asarray(targets)
+    for name, array in (("x", x), ("targets", targets)):
+        if array.ndim <= time_axis:
+            order = "(N, T, ...)" if batch_first else "(T, N, ...)"
+            raise ValueError(f"{name}: expected shape {order}, got {array.shape}")
+    T = x.shape[time_axis]
+    if targets.shape[time_axis] != T:
+        raise ValueError(
+            f"targets: expected T={T} steps, got {targets.shape[time_axis]}"
+        )
+    ends = None
+    if lengths is not None:
+        if x.ndim < 2:
+            raise ValueError(f"lengths: expected with x (T, N, ...), got {x.shape}")
+        ends = checked_lengths(lengths, T, x.shape[1 - time_axis])
+
+    def piece(t: int) -> tuple[Any, ...]:
+        inside = (slice(None),) * time_axis + (slice(t, t + size),)
+        cut = x[inside], targets[inside]
+        return cut if ends is None else (*cut, np.clip(ends - t, 0, size))
+
+    return (piece(t) for t in range(0, T, size))
 
 
-def iter_is_spent(batches: object) -> bool:
-    """Whether one pass uses it up."""
-    return isinstance(batches, Iterator)
+def _check_model(model: object) -> None:
+    if not isinstance(model, (Sequential, Recurrent)):
+        raise TypeError(
+            "model: expected a Sequential, RNN, LSTM or GRU, got "
+            f"{kind(model)}; Sequential(layer) makes a model of any layer"
+        )
 
 
-def _batches(batches: Any) -> Iterator[tuple[Any, Any, Any]]:
-    """With None for lengths that are not given."""
+def _check_repeated(name: str, batches: object, epochs: int) -> None:
+    if epochs > 1 and isinstance(batches, Iterator):
+        raise ValueError(
+            f"{name}: expected something to go through once an epoch, as a list, got "
+            f"{kind(batches)}; a callable may return such"
+        )
+
+
+def _check_metrics(metrics: object, taken: tuple[str, ...]) -> None:
+    if metrics is None:
+        return
+    if not isinstance(metrics, Mapping):
+        raise TypeError(
+            f"metrics: expected a mapping of names to callables, got {kind(metrics)}"
+        )
+    for name in taken:
+        if name in metrics:
+            raise ValueError(f"metrics: expected another name than {name!r}")
+
+
+def _batches(name: str, batches: Any) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
+    """x, targets, and by name what else is given."""
     for batch in batches() if callable(batches) else batches:
-        if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
+        if not isinstance(batch, (tuple, list)) or not 2 <= len(batch) <= 4:
             raise TypeError(
-                "batches: expected (x, targets) or (x, targets, lengths), got "
-                f"{type(batch).__name__}"
+                f"{name}: expected (x, targets), (x, targets, lengths) or (x, targets, "
+                f"lengths, mask), got {kind(batch)}"
             )
-        x, targets, *lengths = batch
-        yield x, targets, lengths[0] if lengths else None
+        x, targets, *rest = batch
+        given = zip(("lengths", "mask"), rest, strict=False)
+        yield x, targets, {k: v for k, v in given if v is not None}
 
 
-def _loss(loss: Callable[..., Any], y: Array, targets: Any, lengths: Any) -> Any:
-    if lengths is None or y.ndim < 3:
-        return loss(y, targets)
-    return loss(y, targets, lengths=lengths)
+def _keywords(model: Any, y: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """What losses and metrics are told of a batch."""
+    if not options or y.ndim < 3:
+        return {}
+    return options | ({"batch_first": True} if model.batch_first else {})
+
+
+def _loss_of(
+    loss: Callable[..., Any], model: Any, y: Any, targets: Any, options: dict[str, Any]
+) -> tuple[float, Any]:
+    found = loss(y, targets, **_keywords(model, y, options))
+    if isinstance(found, tuple) and len(found) == 2:
+        return float(found[0]), found[1]
+    raise TypeError(f"loss: expected to return (value, dy), got {kind(found)}")
 
 
 class _NoBar:
@@ -241,14 +379,14 @@ class _NoBar:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def set_postfix(self, _: object) -> None:
+    def set_postfix(self, **_: object) -> None:
         pass
 
     def update(self) -> None:
         pass
 
 
-def _bar(progress: bool | None, epochs: int) -> Any:
+def _bar(progress: bool | None, batches: Any, epochs: int) -> Any:
     wanted = sys.stderr.isatty() if progress is None else boolean("progress", progress)
     if not wanted:
         return _NoBar()
@@ -260,4 +398,5 @@ def _bar(progress: bool | None, epochs: int) -> Any:
         raise ImportError(
             'progress: tqdm is missing; pip install "rnnext[app]" has it'
         ) from None
-    return tqdm(total=epochs, unit="epoch")
+    total = epochs * len(batches) if hasattr(batches, "__len__") else None
+    return tqdm(total=total, unit="step")

@@ -199,7 +199,9 @@ def _counting(
     return counts
 
 
-def _class_weights(given: ArrayLike | None, classes: int, dtype: np.dtype[Any]) -> Array:
+def _class_weights(
+    given: ArrayLike | None, classes: int, dtype: np.dtype[Any]
+) -> Array:
     if given is None:
         return np.ones(classes, dtype)
     weights = real_array("class_weights", given)

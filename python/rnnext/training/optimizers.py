@@ -274,9 +274,10 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(learning_rate, weight_decay)
-        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
-            raise TypeError(f"betas: expected a tuple of two, got {kind(betas)}")
-        beta1, beta2 = (number("betas", beta) for beta in betas)
+        given: object = betas
+        if not isinstance(given, (tuple, list)) or len(given) != 2:
+            raise TypeError(f"betas: expected a tuple of two, got {kind(given)}")
+        beta1, beta2 = (number("betas", beta) for beta in given)
         if not (0 <= beta1 < 1 and 0 <= beta2 < 1):
             raise ValueError(f"betas: expected numbers in [0, 1), got {betas}")
         self.betas = (beta1, beta2)

@@ -22,6 +22,11 @@ class Kept(NamedTuple):
     best: NDArray[np.intp] | None  # (N, F), the steps of the maxima
     batched: bool
 
+    @property
+    def filled(self) -> NDArray[np.bool_]:
+        """Which sequences have steps."""
+        return np.asarray(self.exists.any(axis=0))
+
 
 class Pool(Layer[Kept]):
     """The outputs of all steps of a sequence to one vector.
@@ -157,7 +162,7 @@ class Pool(Layer[Kept]):
 
     def _ends(self, kept: Kept) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], int]:
         """Of sequences with steps: which, their last and first; where a half begins."""
-        rows = np.flatnonzero(kept.exists.any(axis=0))
+        rows = np.flatnonzero(kept.filled)
         exists = kept.exists[:, rows]
         last, first = exists[::-1].argmax(axis=0), exists.argmax(axis=0)
         F = kept.shape[2]
@@ -175,7 +180,7 @@ class Pool(Layer[Kept]):
         elif self.how == "max":
             assert kept.best is not None
             best = np.take_along_axis(y, kept.best[None], axis=0)[0]
-            np.copyto(z, best, where=kept.exists.any(axis=0)[:, None])
+            np.copyto(z, best, where=kept.filled[:, None])
         else:
             y.sum(axis=0, out=z, where=kept.exists[..., None])
             z /= self._counts(kept)
@@ -222,7 +227,7 @@ class Pool(Layer[Kept]):
             dy[last, rows, :half] = dz[rows, :half]
             dy[first, rows, half:] = dz[rows, half:]
         elif self.how == "max" and kept.best is not None:
-            of_steps = np.where(kept.exists.any(axis=0)[:, None], dz, 0)
+            of_steps = np.where(kept.filled[:, None], dz, 0)
             np.put_along_axis(dy, kept.best[None], of_steps[None], axis=0)
         elif self.how == "mean":
             np.copyto(dy, dz / self._counts(kept), where=kept.exists[..., None])
