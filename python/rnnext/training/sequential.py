@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -135,6 +136,11 @@ class Sequential:
         words = ", ".join(f"{name!r}: {layer!r}" for name, layer in self.layers.items())
         return f"Sequential({{{words}}})"
 
+    @cached_property
+    def _kind(self) -> str:
+        """Whose caches fit."""
+        return repr(self)
+
     # ---------------------------------------------------------------- computation
 
     def _states(self, name: str, state: Any) -> States:
@@ -248,7 +254,7 @@ class Sequential:
                 x, cache = layer.forward(x)
             after.append(final)
             caches[name] = cache
-        return x, tuple(after), SequentialCache(repr(self), caches)
+        return x, tuple(after), SequentialCache(self._kind, caches)
 
     def backward(
         self,
@@ -287,7 +293,7 @@ class Sequential:
             raise TypeError(
                 f"cache: expected what forward returned, got {type(cache).__name__}"
             )
-        if cache._model != repr(self):
+        if cache._model != self._kind:
             raise ValueError(
                 f"cache: expected one of {self!r}, got one of {cache._model}"
             )
