@@ -235,7 +235,7 @@ def test_assigning_names_what_is_wrong():
         model().assign({"neck": np.ones(2)})
     with pytest.raises(TypeError, match="assign: expected a mapping"):
         model().assign(3)
-    with model().writable() as p, pytest.raises(KeyError, match="neck.bias is unknown"):
+    with model().writable() as p, pytest.raises(KeyError, match="neck"):
         p["neck.bias"]
 
 
@@ -267,7 +267,7 @@ def test_an_optimiser_has_one_model():
     adam = rnnext.Adam()
     adam.step(one, gradients_of(one))
     before = other.state_dict()
-    with pytest.raises(ValueError, match="weight is of shape.*every model needs"):
+    with pytest.raises(ValueError, match=r"weight is of shape .* own"):
         adam.step(other, gradients_of(other))
     assert same(other.state_dict(), before)
     assert adam.steps == 1
@@ -276,9 +276,12 @@ def test_an_optimiser_has_one_model():
 def test_averages_take_the_dtype_of_the_model():
     layer = Linear(3, 2, dtype=float, rng=0)
     adam = rnnext.Adam()
-    whole = {f"{kind}.{name}": np.ones(np.shape(array), int)
-             for name, array in layer.parameters.items() for kind in ("mean", "square")}  # fmt: skip
-    adam.load_state_dict({"steps": 3} | whole)
+    kept = {
+        f"{kind}.{name}": np.ones(array.shape, int)
+        for name, array in layer.parameters.items()
+        for kind in ("mean", "square")
+    }
+    adam.load_state_dict({"steps": 3} | kept)
     adam.step(layer, gradients_of(layer))
     assert {a.dtype for a in adam.state_dict().values()} == {np.dtype(float)}
 
@@ -346,7 +349,7 @@ WRONG = {
         {"validation": iter(batches()), "epochs": 2}, ValueError, "once an epoch",
     ),
     "a loss without gradient": (
-        {"loss": lambda y, targets: 1.0}, TypeError, r"loss: .*\(value, dy\), got float",
+        {"loss": lambda y, targets: 1.0}, TypeError, r"loss: .*dy\), got float",
     ),
     "five things": ({"given": [(1, 2, 3, 4, 5)]}, TypeError, "got tuple of 5"),
 }  # fmt: skip
