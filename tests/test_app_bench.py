@@ -147,7 +147,7 @@ def test_help_has_an_example(capsys):
     with pytest.raises(SystemExit) as ending:
         main(["bench", "--help"])
     assert ending.value.code == 0
-    assert "example: `rnnext bench " in " ".join(capsys.readouterr().out.split())
+    assert "examples: rnnext bench " in " ".join(capsys.readouterr().out.split())
 
 
 def test_it_needs_nothing_but_numpy(small, monkeypatch, capsys):

@@ -1,0 +1,44 @@
+"""Tables as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]], left: int) -> str:
+    """Columns as wide as what is in them, two spaces between them.
+
+    Parameters
+    ----------
+    head : sequence of str
+        What the columns are called.
+    rows : sequence of sequences
+        As long as `head`; integers are shown with commas.
+    left : int
+        So many columns are flush left, the others flush right.
+
+    Returns
+    -------
+    str
+        Lines without an end of line after the last.
+
+    Examples
+    --------
+    >>> print(table(["layer", "parameters"], [["lstm", 1234], ["linear", 5]], left=1))
+    layer   parameters
+    lstm         1,234
+    linear           5
+    """
+    lines = [list(head), *([_shown(cell) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i < left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _shown(cell: object) -> str:
+    return f"{cell:,}" if isinstance(cell, int) else str(cell)
