@@ -272,8 +272,7 @@ template <class T> class Backward {
 
     // False: stopped.
     bool slab(const Team& team, Range sequences, Stop& stop) {
-        const Schedule::Part part =
-            plan_.part(team, all_, sequences, w_.blocks(), w_.kernels.row_tile);
+        const Schedule::Part part = plan_.part(team, all_, sequences, w_.blocks());
         Step* const room = steps_ + team.thread * plan_.chunk;
         const index chunks = (all_.steps() + plan_.chunk - 1) / plan_.chunk;
         for (index i = chunks; i-- > 0;) {

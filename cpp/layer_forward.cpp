@@ -88,8 +88,7 @@ template <class T> class Forward {
 
     // False: stopped.
     bool slab(const Team& team, Range sequences, Stop& stop) {
-        const Schedule::Part part =
-            plan_.part(team, all_, sequences, w_.blocks(), w_.kernels.row_tile);
+        const Schedule::Part part = plan_.part(team, all_, sequences, w_.blocks());
         Step* const room = steps_ + team.thread * plan_.chunk;
         for (index first = 0; first < all_.steps(); first += plan_.chunk) {
             const Chunk chunk(all_, first, std::min(plan_.chunk, all_.steps() - first),

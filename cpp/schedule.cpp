@@ -64,11 +64,11 @@ int threads_for(double flops) {
 }
 
 Schedule::Part Schedule::part(const Team& team, const Sequences& all, Range slab,
-                              index blocks, index row_tile) const {
+                              index blocks) const {
     const index rows = slab.end - slab.begin;
     if (split == Split::units) return {{0, rows}, team.share(blocks), true};
     if (!all.runs) {
-        const Range mine = team.share(rows, row_tile);
+        const Range mine = team.share(rows);
         return {mine, {0, blocks}, mine.end - mine.begin == rows};
     }
     // Longer runs come first: a share is of steps.
@@ -78,7 +78,7 @@ Schedule::Part Schedule::part(const Team& team, const Sequences& all, Range slab
     const auto reach = [&](index wanted) {
         index i = slab.begin;
         for (index sum = 0; i < slab.end && sum < wanted; ++i) sum += all.length(i);
-        return std::min(round_up(i - slab.begin, row_tile), rows);
+        return i - slab.begin;
     };
     const bool final = team.thread == team.threads - 1;
     const Range mine{reach(steps.begin), final ? rows : reach(steps.end)};

@@ -36,8 +36,7 @@ struct Schedule {
         return split == Split::units ? team.share(blocks) : Range{0, blocks};
     }
     // A thread's part of a slab.
-    Part part(const Team& team, const Sequences& all, Range slab, index blocks,
-              index row_tile) const;
+    Part part(const Team& team, const Sequences& all, Range slab, index blocks) const;
 };
 
 template <class T>
