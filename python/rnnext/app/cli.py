@@ -10,13 +10,13 @@ from textwrap import fill, indent
 
 import rnnext
 
-from . import bench, info, sample, selftest, train
+from . import bench, convert, info, inspect, sample, selftest, train
 from .errors import AppError
 from .parser import Parser
 
 # A command is a module with NAME, HELP, EXAMPLE (a line each), add_arguments(parser)
 # and run(arguments).
-COMMANDS = (train, sample, bench, info, selftest)
+COMMANDS = (train, sample, bench, info, selftest, inspect, convert)
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141

@@ -7,7 +7,6 @@ here; `convert` writes them.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import numpy as np
 
 import rnnext
 from rnnext.cells import Cell
+from rnnext.files import KEY
 
 from .errors import AppError
 from .numpy_loop import Array
@@ -33,6 +33,12 @@ ELSEWHERE = {
     ".h5": "rnnext.exchange.from_keras takes the weights",
     ".keras": "rnnext.exchange.from_keras takes the weights",
 }
+# Of safetensors.
+_DTYPES = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8",
+    "I32": "<i4", "I16": "<i2", "I8": "i1", "U64": "<u8", "U32": "<u4", "U16": "<u2",
+    "U8": "u1", "BOOL": "?",
+}  # fmt: skip
 RNN_NOTE = "whether an RNN has tanh or relu is not in the file: tanh is assumed"
 
 
@@ -61,7 +67,7 @@ class Part:
 
 @dataclass(frozen=True)
 class ModelFile:
-    """What is in a file.
+    """What is in a file of format "rnnext", "torch" (a state dict) or "onnx".
 
     model is a layer, a cell, a Sequential or a graph of ONNX; None for a state dict,
     whose parts are not known to make one.
@@ -76,8 +82,10 @@ class ModelFile:
 
 
 def ending(path: str) -> str:
-    """Of the name of a model file, in small letters; AppError for an unknown one."""
-    found = os.path.splitext(path)[1].lower()
+    """Of the name of a model file; AppError for an unknown one."""
+    if os.path.isdir(path):
+        raise AppError(f"{path} is a folder: expected the name of a file")
+    found = os.path.splitext(path)[1]
     if found in ENDINGS:
         return found
     hint = f"; {ELSEWHERE[found]}" if found in ELSEWHERE else ""
@@ -107,29 +115,39 @@ def read(path: str, prefix: str = "", **options: Any) -> ModelFile:
     AppError
         If it cannot be read, or is no model.
     """
+    check_readable(path)
     kind = ending(path)
-    with told(path):
-        with open(path, "rb") as file:  # the system's words are the clearest
+    try:
+        with told(path):
+            if kind == ".onnx":
+                return _onnx(path)
+            if kind == ".npz" or _is_ours(path):
+                return _own(path)
+            return _state_dict(path, prefix, options)
+    except OSError as error:
+        raise AppError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def check_readable(path: str) -> None:
+    """AppError, in the system's words, for a file that is not there or empty."""
+    try:
+        with open(path, "rb") as file:
             if not file.read(1):
                 raise AppError(f"{path} is empty")
-        if kind == ".onnx":
-            return _onnx(path)
-        if kind == ".npz" or _is_ours(path):
-            return _own(path)
-        return _state_dict(path, prefix, options)
+    except OSError as error:
+        raise AppError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 @contextmanager
 def told(path: str) -> Iterator[None]:
-    """Whatever is wrong with a file as an AppError."""
+    """What is wrong with the content of a file as an AppError."""
     try:
         yield
     except ImportError as error:
         raise AppError(str(error)) from error
-    except OSError as error:
-        raise AppError(f"cannot read {path}: {error.strerror or error}") from error
     except (TypeError, ValueError, KeyError) as error:
-        raise AppError(f"{path}: {error}") from error
+        text = str(error)
+        raise AppError(text if text.startswith(path) else f"{path}: {text}") from error
 
 
 def parts_of(model: Any, name: str = "") -> Iterator[Part]:
@@ -144,17 +162,17 @@ def parts_of(model: Any, name: str = "") -> Iterator[Part]:
 
 def random_input(
     model: Any, rng: np.random.Generator, T: int, N: int, *, ids: bool = False
-) -> Array:
+) -> Any:
     """An input for a layer, a cell or a Sequential: normal numbers, or ids."""
     first = model
     while isinstance(first, rnnext.Sequential):
         first = next(iter(first.layers.values()))
-    shape = (N, T) if getattr(first, "batch_first", False) else (T, N)
+    shape: tuple[int, ...] = (N, T) if getattr(first, "batch_first", False) else (T, N)
     if isinstance(first, Cell):
         shape = (N,)
     if isinstance(first, rnnext.Embedding):
         return rng.integers(0, first.num_embeddings, shape)
-    size = getattr(first, "input_size", None) or getattr(first, "in_features", 1)
+    size: int = getattr(first, "input_size", 0) or getattr(first, "in_features", 1)
     if ids:
         return rng.integers(0, size, shape)
     return rng.standard_normal((*shape, size)).astype(model.dtype)
@@ -162,36 +180,117 @@ def random_input(
 
 def _own(path: str) -> ModelFile:
     model, metadata = rnnext.load(path, with_metadata=True)
-    parts = list(parts_of(model))
-    return ModelFile(path, "rnnext", parts, metadata or {}, model)
+    return ModelFile(path, "rnnext", list(parts_of(model)), metadata, model)
 
 
 def _onnx(path: str) -> ModelFile:
+    import onnx
+
     import rnnext.onnx
-    from rnnext.onnx import _layer
+    from rnnext.onnx._layer import recurrent_nodes
 
     model = rnnext.onnx.load(path)
-    parts = [
-        Part(part.name, part.kind, part.parameters, part.layer, part.tables)
-        for part in _layer.parts(path, model)
-    ]
-    metadata = _layer.metadata(path)
-    return ModelFile(path, "ONNX", parts, metadata, model)
-
-
-def _is_ours(path: str) -> bool:
-    return "rnnext" in _header(path)
-
-
-def _header(path: str) -> dict[str, str]:
-    from safetensors import safe_open
-
-    with _safetensors(), safe_open(path, framework="numpy") as file:
-        return dict(file.metadata() or {})
+    proto = onnx.load(path)
+    layers = {node.outputs: layer for node, layer in recurrent_nodes(model)}
+    arrays = {
+        tensor.name: onnx.numpy_helper.to_array(tensor)
+        for tensor in proto.graph.initializer
+    }
+    parts = []
+    for node in proto.graph.node:
+        name = node.name or next(filter(None, node.output), "")
+        layer = layers.get(tuple(node.output))
+        if layer is not None:
+            parts.append(Part(name, repr(layer), layer.parameters, layer))
+            continue
+        own = {k: arrays[k] for k in node.input if k in arrays}
+        own = {k: array for k, array in own.items() if array.dtype.kind == "f"}
+        if own:
+            tables = tuple(own) if node.op_type == "Gather" else ()
+            parts.append(Part(name, node.op_type, own, tables=tables))
+    metadata = {
+        "producer": f"{proto.producer_name} {proto.producer_version}".strip(),
+        "opset": max(opset.version for opset in proto.opset_import),
+        "nodes": ", ".join(sorted({node.op_type for node in proto.graph.node})),
+    } | {entry.key: entry.value for entry in proto.metadata_props}
+    return ModelFile(path, "onnx", parts, metadata, model)
 
 
 def _state_dict(path: str, prefix: str, options: Mapping[str, Any]) -> ModelFile:
-    from safetensors.numpy import load_file
+    tensors, notes = tensors_of(path)
+    chosen = {name: a for name, a in tensors.items() if name.startswith(prefix)}
+    found = read_state_dict(chosen, **options)
+    if not found.recurrent:
+        raise ValueError(
+            f"expected a model of rnnext or a PyTorch state dict with {prefix}"
+            f"weight_ih_l0, got tensors {', '.join(tensors) or 'none'}"
+        )
+    parts = [
+        Part(name.rstrip("."), repr(layer), layer.parameters, layer)
+        for name, layer in found.recurrent.items()
+    ]
+    parts += _others(found.others)
+    if any(getattr(layer, "nonlinearity", "") for layer in found.recurrent.values()):
+        notes.append(RNN_NOTE)
+    return ModelFile(path, "torch", parts, _header(path), None, notes)
 
-    with _safetensors():
-        tensors = load_file(path)
+
+def tensors_of(path: str) -> tuple[dict[str, Array], list[str]]:
+    """By name, and notes; halves as float32, which holds them exactly."""
+    with open(path, "rb") as file, _library() as safetensors:
+        entries = safetensors.deserialize(file.read())
+    tensors: dict[str, Any] = {}
+    halves: set[str] = set()
+    for name, entry in entries:
+        code, data = entry["dtype"], entry["data"]
+        if code not in _DTYPES:
+            raise ValueError(f"{name}: expected {', '.join(_DTYPES)}, got {code}")
+        array = np.frombuffer(data, _DTYPES[code])
+        if code == "BF16":  # the upper half of a float32
+            array = (array.astype("<u4") << 16).view("<f4")
+        if code in ("F16", "BF16"):
+            halves.add(code)
+            array = array.astype(np.float32)
+        tensors[name] = array.reshape(entry["shape"])
+    notes = [f"{', '.join(sorted(halves))} read as float32"] if halves else []
+    return tensors, notes
+
+
+def _others(tensors: Mapping[str, Array]) -> Iterator[Part]:
+    """What is not recurrent, by prefixes; a matrix and a bias are a Linear."""
+    groups: dict[str, dict[str, Array]] = {}
+    for name, tensor in tensors.items():
+        prefix, _, last = name.rpartition(".")
+        groups.setdefault(prefix, {})[last] = tensor
+    for prefix, group in groups.items():
+        shapes = {name: tensor.shape for name, tensor in group.items()}
+        weight, bias = shapes.get("weight", ()), shapes.get("bias", ())
+        if len(group) == 2 and len(weight) == 2 and bias == weight[:1]:
+            yield Part(prefix, f"Linear({weight[1]}, {weight[0]})", group)
+        else:
+            yield Part(prefix, "tensors", group, tables=tuple(group))
+
+
+def _is_ours(path: str) -> bool:
+    return KEY in _header(path)
+
+
+def _header(path: str) -> dict[str, str]:
+    with (
+        _library() as safetensors,
+        safetensors.safe_open(path, framework="numpy") as file,
+    ):
+        return dict(file.metadata() or {})
+
+
+@contextmanager
+def _library() -> Iterator[Any]:
+    """The module safetensors; its own error as a ValueError."""
+    try:
+        import safetensors
+    except ImportError:
+        raise AppError('safetensors is missing: pip install "rnnext[files]"') from None
+    try:
+        yield safetensors
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"not a safetensors file: {error}") from error

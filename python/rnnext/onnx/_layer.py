@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import product
 from typing import Any
 
@@ -20,6 +21,7 @@ from ..layers import LSTM
 from ._model import Model, load
 from ._node import Node, Tensor
 from ._recurrent import Call, Computed, Layer
+from ._value import fitting
 
 # Options of a layer that its arrays do not tell.
 _OPTIONS = (
@@ -108,38 +110,71 @@ def recurrent_calls(
             yield node, *compute.call(*(values.get(name) for name in node.inputs))
 
 
-def drawn_inputs(model: Model, rng: np.random.Generator) -> dict[str, Tensor]:
-    """Inputs of the shapes that a model asks for: normal numbers, integers 1.
+def drawn_inputs(
+    model: Model,
+    rng: np.random.Generator,
+    steps: int,
+    batch: int,
+    x: Tensor | None = None,
+) -> dict[str, Tensor]:
+    """Inputs of the shapes that a model asks for.
 
-    Where a size is open it is 5 for a first axis, 3 for others, the same under the same
-    name; ValueError if the model does not say how many axes an input has.
+    Parameters
+    ----------
+    model : Model
+    rng : numpy.random.Generator
+        Draws normal numbers.
+    steps, batch : int
+        Sizes of a first axis, and of others, that the model leaves open; of the same
+        size under the same name.
+    x : ndarray, optional
+        In place of the first input; it sets the sizes that have names.
+
+    Returns
+    -------
+    dict of str to ndarray
+        By name. Integers of one axis are lengths that end no sequence; others are 1.
+
+    Raises
+    ------
+    ValueError
+        If the model does not say how many axes an input has.
     """
     sizes: dict[str, int] = {}
     found: dict[str, Tensor] = {}
     for value in model.inputs:
         if value.shape is None:
             raise ValueError(f"input {value.name}: expected a shape in the model")
-        shape = tuple(_size(size, axis, sizes) for axis, size in enumerate(value.shape))
+        if x is not None and not found:
+            found[value.name] = fitting(value, x.astype(value.dtype or x.dtype))
+            named = enumerate(zip(value.shape, x.shape, strict=True))
+            sizes = {_key(size, axis): n for axis, (size, n) in named}
+            continue
+        shape = tuple(
+            size
+            if isinstance(size, int)
+            else sizes.setdefault(_key(size, axis), batch if axis else steps)
+            for axis, size in enumerate(value.shape)
+        )
         dtype = value.dtype or np.dtype(np.float32)
         if dtype.kind == "f":
             found[value.name] = rng.standard_normal(shape).astype(dtype)
         else:
-            found[value.name] = np.ones(shape, dtype)
+            first = next(iter(found.values()), np.ones((1, 1)))
+            whole = min(first.shape[:2]) if len(shape) == 1 else 1
+            found[value.name] = np.full(shape, whole, dtype)
     return found
 
 
-def _size(size: int | str | None, axis: int, sizes: dict[str, int]) -> int:
-    if isinstance(size, int):
-        return size
-    usual = _BATCH if axis else _STEPS
-    return usual if size is None else sizes.setdefault(size, usual)
+def _key(size: int | str | None, axis: int) -> str:
+    return size if isinstance(size, str) else f"axis {axis}"
 
 
 def _drawn(
     graph: Model, layers: Sequence[Layer]
 ) -> tuple[dict[str, Tensor], Any, Tensor | None]:
     """Inputs of the graph by name, and those after x as a layer's state and lengths."""
-    inputs = drawn_inputs(graph, np.random.default_rng(0))
+    inputs = drawn_inputs(graph, np.random.default_rng(0), _STEPS, _BATCH)
     names = list(inputs)
     states = [name for name in names[1:] if inputs[name].dtype.kind == "f"]
     lengths = [name for name in names[1:] if inputs[name].dtype.kind in "iu"]
@@ -178,10 +213,8 @@ def _candidates(layers: Sequence[Layer]) -> Iterator[Layer]:
         merges += ["sum", "mul", "ave"]
         merges += [None] if len(layers) == 1 else []
     for merge, batch_first in product(merges, (False, True)):
-        try:
+        with suppress(ValueError):  # nodes that do not fit on each other
             yield from_onnx(*nodes, merge=merge, batch_first=batch_first, **options)
-        except ValueError:  # nodes that do not fit on each other
-            continue
 
 
 def _forms(layer: Layer, y: Any, final: Any) -> Iterator[Tensor]:

@@ -223,7 +223,10 @@ def load(model: str | os.PathLike[str] | bytes | onnx.ModelProto) -> Model:
     with open(path, "rb") as file:
         proto = _parsed(path, file.read())
     beside = os.path.dirname(os.path.abspath(path))
-    onnx.external_data_helper.load_external_data_for_model(proto, beside)
+    try:
+        onnx.external_data_helper.load_external_data_for_model(proto, beside)
+    except onnx.checker.ValidationError as error:
+        raise ValueError(f"{path}: {error}") from error
     return Model(proto)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from .._options import PARAMETERS
 from ..exchange import from_onnx
 from ..layers import GRU, LSTM, RNN
-from ._node import Computation, Node, Operator, Outputs, Tensor
+from ._node import Node, Operator, Outputs, Tensor
 
 Layer: TypeAlias = RNN | GRU | LSTM
 Activation: TypeAlias = tuple[str, float | None, float | None]

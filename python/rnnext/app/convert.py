@@ -1,0 +1,245 @@
+"""``rnnext convert``: a model from one format of files to another."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+import rnnext
+from rnnext._recurrent import Recurrent
+from rnnext.cells import Cell
+from rnnext.exchange import to_torch
+
+from .errors import AppError
+from .files import check_writable
+from .modelfile import RNN_NOTE, ModelFile, ending, read, tensors_of, told
+from .numpy_loop import Array
+from .verify import Case
+
+NAME = "convert"
+HELP = "convert a model: rnnext's files, PyTorch's state dicts, ONNX"
+EXAMPLE = """rnnext convert exported.onnx model.safetensors
+rnnext convert state_dict.safetensors model.npz --prefix encoder.lstm.
+rnnext convert model.npz state_dict.safetensors --to torch
+rnnext convert model.safetensors model.onnx"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what ``rnnext convert`` understands to `parser`."""
+    parser.add_argument(
+        "source",
+        metavar="IN",
+        help=".safetensors or .npz of rnnext.save, a PyTorch state dict saved as "
+        ".safetensors, or an .onnx that is one recurrent layer",
+    )
+    parser.add_argument(
+        "target", metavar="OUT", help=".safetensors, .npz or .onnx; the ending decides"
+    )
+    parser.add_argument(
+        "--to",
+        choices=("rnnext", "torch"),
+        default="rnnext",
+        help="what a .safetensors becomes: a file for rnnext.load, or a PyTorch state "
+        "dict (default: %(default)s)",
+    )
+    parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    options = parser.add_argument_group("what a PyTorch state dict does not tell")
+    options.add_argument(
+        "--prefix",
+        metavar="TEXT",
+        help="take the layer whose names begin so, as encoder.lstm.",
+    )
+    options.add_argument(
+        "--nonlinearity", choices=("tanh", "relu"), help="of an RNN, which needs it"
+    )
+    options.add_argument(
+        "--batch-first",
+        action="store_true",
+        help="x is (N, T, I) instead of (T, N, I)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read, write beside the target, run both, then put it in place.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+
+    Returns
+    -------
+    int
+        The exit code: 0, or 1 if the two models differ; then nothing is written.
+
+    Raises
+    ------
+    AppError
+        When a file or an option is wrong, or the target's format has no such model.
+    """
+    source, target = arguments.source, arguments.target
+    kind = ending(target)
+    if arguments.to == "torch" and kind != ".safetensors":
+        raise AppError(f"--to torch: expected OUT to end in .safetensors, got {target}")
+    if os.path.lexists(target) and not arguments.force:
+        raise AppError(f"{target} exists: --force replaces it")
+    check_writable(target)
+    file, model = _model(arguments)
+    form = "torch" if arguments.to == "torch" else kind
+    beside = os.path.dirname(os.path.realpath(target))
+    try:
+        with tempfile.TemporaryDirectory(prefix=".rnnext-", dir=beside) as folder:
+            made = os.path.join(folder, os.path.basename(target))
+            with told(source):
+                _WRITERS[form](model, made, file.metadata)
+                case = _verified(file, model, form, made)
+            if case.ok:
+                os.replace(made, os.path.realpath(target))
+    except OSError as error:
+        raise AppError(f"cannot write {target}: {error.strerror or error}") from error
+    _tell(arguments, file, case, model)
+    return 0 if case.ok else 1
+
+
+def _verified(file: ModelFile, model: Any, form: str, made: str) -> Case:
+    """The model beside the file that was made of it, and beside its source."""
+    case = Case(model)
+    if form == ".onnx":
+        case.by_onnx(made)
+    elif form == "torch":
+        case.by_parameters(tensors_of(made)[0])
+    else:
+        case.by_rnnext(rnnext.load(made))
+    if "torch" in (form, file.format):
+        case.by_pytorch()
+    return case
+
+
+def _tell(
+    arguments: argparse.Namespace, file: ModelFile, case: Case, model: Any
+) -> None:
+    notes = [note for note in file.notes if note != RNN_NOTE] + case.notes
+    lost = arguments.to == "torch" or arguments.target.endswith(".onnx")
+    if lost and file.format == "rnnext" and file.metadata:
+        notes.append(f"metadata is left out: {', '.join(file.metadata)}")
+    if arguments.json:
+        found = {
+            "source": arguments.source,
+            "target": arguments.target,
+            "format": file.format,
+            "model": repr(model),
+            "parameters": sum(array.size for array in model.parameters.values()),
+            "differences": case.differences,
+            "ok": case.ok,
+            "notes": notes,
+        }
+        print(json.dumps(found, indent=1))
+        return
+    print(f"{arguments.source}: {model!r}")
+    for note in notes:
+        print(f"note: {note}")
+    print(case)
+    if case.ok:
+        size = os.path.getsize(arguments.target)
+        print(f"{arguments.target}: written, {size:,} bytes")
+    else:
+        print(f"FAILED: the models differ; {arguments.target} is not written")
+
+
+# ---------------------------------------------------------------- reading
+
+
+def _model(arguments: argparse.Namespace) -> tuple[ModelFile, Any]:
+    path = arguments.source
+    given = {"nonlinearity": arguments.nonlinearity or "tanh"}
+    if arguments.batch_first:
+        given["batch_first"] = True
+    file = read(path, arguments.prefix or "", **given)
+    if file.format == "torch":
+        return file, _only(file, arguments)
+    for option in ("prefix", "nonlinearity", "batch_first"):
+        if getattr(arguments, option):
+            raise AppError(
+                f"--{option.replace('_', '-')}: {path} is no PyTorch state dict, and "
+                "says that itself"
+            )
+    if file.format != "onnx":
+        return file, file.model
+    from rnnext.onnx import load_layer
+
+    with told(path):
+        return file, load_layer(path)
+
+
+def _only(file: ModelFile, arguments: argparse.Namespace) -> Any:
+    """The one layer of a state dict."""
+    models = {part.name: part.model for part in file.parts if part.model is not None}
+    if len(models) > 1 or len(file.parts) > 1:
+        prefixes = [f"--prefix {name}." if name else name for name in models]
+        raise AppError(
+            f"{file.path} holds {', '.join(part.name for part in file.parts)}, and not "
+            f"how they follow each other; {' or '.join(prefixes)} takes one layer"
+        )
+    (model,) = models.values()
+    if arguments.batch_first and isinstance(model, Cell):
+        raise AppError(f"--batch-first: {file.path} holds {model!r}, which has no T")
+    if arguments.nonlinearity and not hasattr(model, "nonlinearity"):
+        raise AppError(f"--nonlinearity: {file.path} holds {model!r}, which has none")
+    if hasattr(model, "nonlinearity") and arguments.nonlinearity is None:
+        raise AppError(
+            f"{file.path} holds an RNN, and not which nonlinearity it has: "
+            "--nonlinearity tanh or --nonlinearity relu"
+        )
+    return model
+
+
+# ---------------------------------------------------------------- writing
+
+
+def _write_own(model: Any, path: str, metadata: Mapping[str, Any]) -> None:
+    rnnext.save(path, model, metadata=metadata)
+
+
+def _write_onnx(model: Any, path: str, metadata: Mapping[str, Any]) -> None:
+    import rnnext.onnx
+
+    if not isinstance(model, Recurrent):
+        raise ValueError(
+            f"expected one RNN, LSTM or GRU for ONNX, got {type(model).__name__}"
+        )
+    rnnext.onnx.save(model, path)  # type: ignore[arg-type]
+
+
+def _write_torch(model: Any, path: str, metadata: Mapping[str, Any]) -> None:
+    from safetensors.numpy import save_file
+
+    save_file(_torch_names(model), path, {"format": "pt"})
+
+
+def _torch_names(model: Any, prefix: str = "") -> dict[str, Array]:
+    """As PyTorch's modules of the same names have them."""
+    if isinstance(model, rnnext.Sequential):
+        return {
+            name: array
+            for inner, layer in model.layers.items()
+            for name, array in _torch_names(layer, f"{prefix}{inner}.").items()
+        }
+    if isinstance(model, Recurrent):
+        return to_torch(model, prefix)  # type: ignore[arg-type]
+    if not getattr(model, "reset_after", True):
+        raise ValueError(
+            "expected reset_after=True, as PyTorch has no other, got False"
+        )
+    return {f"{prefix}{name}": array for name, array in model.state_dict().items()}
+
+
+_WRITERS = {
+    ".safetensors": _write_own,
+    ".npz": _write_own,
+    ".onnx": _write_onnx,
+    "torch": _write_torch,
+}
