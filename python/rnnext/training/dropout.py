@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .._cache import Gradients
-from .._validation import Array, boolean, generator, probability
+from .._validation import Array, any_float_array, boolean, generator, probability
 from ._layer import Layer, LayerCache
 
 
@@ -49,8 +49,23 @@ class Dropout(Layer["Array | None"]):
         super().__init__({}, 0.0, np.dtype(np.float32), self._rng)
 
     def __call__(self, x: Array) -> Array:
-        """Inference: `x` itself."""
-        return _floats("x", x)
+        """Inference.
+
+        Parameters
+        ----------
+        x : ndarray of any shape
+
+        Returns
+        -------
+        ndarray
+            `x` itself.
+
+        Raises
+        ------
+        TypeError
+            If `x` is no array of float32 or float64.
+        """
+        return any_float_array("x", x)
 
     def forward(
         self, x: Array, *, rng: object = None
@@ -74,7 +89,7 @@ class Dropout(Layer["Array | None"]):
         TypeError
             If `x` is no array of float32 or float64.
         """
-        x = _floats("x", x)
+        x = any_float_array("x", x)
         if self.p == 0:
             return x, self._cache(None)
         source = self._rng if rng is None else generator("rng", rng)
@@ -107,7 +122,7 @@ class Dropout(Layer["Array | None"]):
             If the cache is of another layer, or `dy` of the wrong dtype or shape.
         """
         factors = self._in_cache(cache)
-        dy = _floats("dy", dy)
+        dy = any_float_array("dy", dy)
         if not boolean("need_x", need_x):
             return self._gradients(None)
         if factors is None:
@@ -118,10 +133,3 @@ class Dropout(Layer["Array | None"]):
                 f"{dy.shape} of {dy.dtype}"
             )
         return self._gradients(dy * factors)
-
-
-def _floats(name: str, x: object) -> Array:
-    if not isinstance(x, np.ndarray) or x.dtype not in (np.float32, np.float64):
-        found = getattr(x, "dtype", type(x).__name__)
-        raise TypeError(f"{name}: expected an array of float32 or float64, got {found}")
-    return x

@@ -13,6 +13,7 @@ from .._validation import (
     boolean,
     float_dtype,
     generator,
+    integer_array,
     of_shape,
     positive_integer,
 )
@@ -70,10 +71,8 @@ class Embedding(Layer[Ids]):
         super().__init__({"weight": shape}, 1.0, float_dtype(dtype), source)
         self.assign(weight=source.standard_normal(shape))
 
-    def _ids(self, ids: object) -> Ids:
-        if not isinstance(ids, np.ndarray) or ids.dtype.kind not in "iu":
-            found = getattr(ids, "dtype", type(ids).__name__)
-            raise TypeError(f"ids: expected an array of integers, got {found}")
+    def _ids(self, given: object) -> Ids:
+        ids = integer_array("ids", given)
         wrong = (ids < 0) | (ids >= self.num_embeddings)
         if wrong.any():
             raise ValueError(

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._coverage import checked_lengths
-from .._validation import Array, of_shape
-from .dropout import _floats
+from .._validation import Array, any_float_array, integer_array, of_shape
 
 
 def softmax_cross_entropy(
@@ -54,13 +53,11 @@ def softmax_cross_entropy(
     >>> round(loss, 4), dlogits[0, 0] * 8
     (1.3863, array([ 0.25,  0.25,  0.25, -0.75], dtype=float32))
     """
-    logits = _floats("logits", logits)
+    logits = any_float_array("logits", logits)
     if not any(logits.shape[-1:]):
         raise ValueError(f"logits: expected shape (..., C), got {logits.shape}")
     outer, classes = logits.shape[:-1], logits.shape[-1]
-    if not isinstance(targets, np.ndarray) or targets.dtype.kind not in "iu":
-        found = getattr(targets, "dtype", type(targets).__name__)
-        raise TypeError(f"targets: expected an array of integers, got {found}")
+    targets = integer_array("targets", targets)
     if targets.shape != outer:
         raise ValueError(f"targets: expected shape {outer}, got {targets.shape}")
     counts = _counting(outer, lengths, mask).reshape(-1)
@@ -127,7 +124,7 @@ def mse_loss(
     >>> loss, dy[0]
     (1.0, array([ 0., -1.]))
     """
-    y = _floats("y", y)
+    y = any_float_array("y", y)
     targets = of_shape("targets", targets, y.dtype, [""] * y.ndim, y.shape)
     counts = _counting(y.shape[:-1], lengths, mask)
     difference = np.where(counts[..., None], y - targets, y.dtype.type(0))

@@ -9,9 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._cache import Gradients
 from .._coverage import checked_lengths
-from .._validation import Array, boolean, choice, of_shape
+from .._validation import Array, any_float_array, boolean, choice, of_shape
 from ._layer import Layer, LayerCache
-from .dropout import _floats
 
 
 class Kept(NamedTuple):
@@ -117,7 +116,7 @@ class Pool(Layer[Kept]):
         TypeError, ValueError
             As a call.
         """
-        y = _floats("y", y)
+        y = any_float_array("y", y)
         if y.ndim not in (2, 3):
             order = "N, T" if self.batch_first else "T, N"
             raise ValueError(
