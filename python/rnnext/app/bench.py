@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ from . import numpy_loop
 from .arguments import positive, positive_number
 from .errors import AppError
 from .files import check_writable, write_atomically
+from .output import json_text
 from .progress import progress
 from .timing import samples, settle
 
@@ -155,7 +155,7 @@ def run(arguments: argparse.Namespace) -> int:
                 for row in rows
             ],
         }
-        text = json.dumps(found, indent=1)
+        text = json_text(found)
         if arguments.json == STDOUT:
             print(text)
         else:

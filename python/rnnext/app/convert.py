@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import tempfile
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from .errors import AppError
 from .files import check_writable
 from .modelfile import RNN_NOTE, ModelFile, ending, read, tensors_of, told
 from .numpy_loop import Array
+from .output import json_text
 from .verify import Case
 
 NAME = "convert"
@@ -137,7 +137,7 @@ def _tell(
             "ok": case.ok,
             "notes": notes,
         }
-        print(json.dumps(found, indent=1))
+        print(json_text(found))
         return
     print(f"{arguments.source}: {model!r}")
     for note in notes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import re
@@ -13,6 +12,8 @@ from typing import Any
 import numpy as np
 
 import rnnext
+
+from .output import json_text
 
 NAME = "info"
 HELP = "show version, instruction sets, threads and installed extras"
@@ -41,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     found = installation()
     if arguments.json:
-        print(json.dumps(found, indent=1))
+        print(json_text(found))
         return 0
     for name, value in found.items():
         if name != "extras":

@@ -18,8 +18,8 @@ from .arguments import natural
 from .gates import Gate, statistics
 from .modelfile import ModelFile, Part, check_readable, random_input, read, told
 from .numpy_loop import Array
+from .output import json_text, table
 from .state_dict import as_layer
-from .table import table
 
 NAME = "inspect"
 HELP = "show what is in a model file: layers, shapes, cost, gates"
@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     with told(arguments.model if x is None else arguments.input):
         gates = list(_gates(file, x, rng))
     if arguments.json:
-        print(json.dumps(_as_json(file, gates), indent=1))
+        print(json_text(_as_json(file, gates)))
     else:
         print("\n\n".join(_report(file, gates, arguments)))
     return 0
@@ -125,8 +125,9 @@ def _gates(
 
 
 def _drawn(file: ModelFile, model: Any, rng: np.random.Generator) -> Array:
-    ids = "vocabulary" in file.metadata
-    return random_input(model, rng, STEPS, SEQUENCES, ids=ids)
+    ids = "vocabulary" in file.metadata  # of `rnnext train`
+    x: Array = random_input(model, rng, STEPS, SEQUENCES, ids=ids)
+    return x
 
 
 def _fitting(x: Array, model: Any) -> Array:

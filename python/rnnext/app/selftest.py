@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 import rnnext
 
 from .checks import CHECKS
+from .output import json_text
 from .progress import progress
 
 NAME = "selftest"
@@ -78,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
             "config": rnnext.config(),
             "checks": [asdict(result) for result in results],
         }
-        print(json.dumps(found, indent=1))
+        print(json_text(found))
     return 1 if failed else 0
 
 

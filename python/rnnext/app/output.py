@@ -1,8 +1,11 @@
-"""Tables as text."""
+"""What commands print: tables for people, JSON for programs."""
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Sequence
+from typing import Any
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]], left: int) -> str:
@@ -42,3 +45,30 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]], left: int) -> s
 
 def _shown(cell: object) -> str:
     return f"{cell:,}" if isinstance(cell, int) else str(cell)
+
+
+def json_text(found: object) -> str:
+    """JSON of dicts, lists, numbers and text; what is no finite number is null.
+
+    Examples
+    --------
+    >>> print(json_text({"loss": float("nan"), "steps": [1, 2]}))
+    {
+     "loss": null,
+     "steps": [
+      1,
+      2
+     ]
+    }
+    """
+    return json.dumps(_finite(found), indent=1, allow_nan=False)
+
+
+def _finite(found: Any) -> Any:
+    if isinstance(found, dict):
+        return {name: _finite(value) for name, value in found.items()}
+    if isinstance(found, (list, tuple)):
+        return [_finite(value) for value in found]
+    if isinstance(found, float) and not math.isfinite(found):
+        return None
+    return found
