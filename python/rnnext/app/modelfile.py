@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -184,12 +185,13 @@ def _own(path: str) -> ModelFile:
 
 
 def _onnx(path: str) -> ModelFile:
+    from rnnext.onnx import load
+
+    model = load(path)  # said what is missing
     import onnx
 
-    import rnnext.onnx
     from rnnext.onnx._layer import recurrent_nodes
 
-    model = rnnext.onnx.load(path)
     proto = onnx.load(path)
     layers = {node.outputs: layer for node, layer in recurrent_nodes(model)}
     arrays = {
@@ -241,7 +243,7 @@ def tensors_of(path: str) -> tuple[dict[str, Array], list[str]]:
         entries = safetensors.deserialize(file.read())
     tensors: dict[str, Any] = {}
     halves: set[str] = set()
-    for name, entry in entries:
+    for name, entry in sorted(entries, key=itemgetter(0)):  # it has no order
         code, data = entry["dtype"], entry["data"]
         if code not in _DTYPES:
             raise ValueError(f"{name}: expected {', '.join(_DTYPES)}, got {code}")

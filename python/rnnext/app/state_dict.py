@@ -59,6 +59,8 @@ def read_state_dict(
         if match is None:
             others[name] = tensor
             continue
+        if tensor.dtype.kind != "f":  # quantised, perhaps: its scale is elsewhere
+            raise TypeError(f"{name}: expected float32 or float64, got {tensor.dtype}")
         prefix = match["prefix"]
         if match["level"] is None:
             cells.add(prefix)

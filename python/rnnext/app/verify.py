@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -118,7 +119,8 @@ class Case:
         weights = to_torch(model)  # type: ignore[arg-type]
         made.load_state_dict({k: torch.from_numpy(v) for k, v in weights.items()})
         state = tuple(map(torch.from_numpy, self._state))
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is slow there
             y, final = made(
                 torch.from_numpy(self._x), state if len(state) > 1 else state[0]
             )
