@@ -15,9 +15,11 @@ from rnnext.exchange import to_torch
 
 from .errors import AppError
 from .files import check_writable
-from .modelfile import RNN_NOTE, ModelFile, ending, read, tensors_of, told
+from .modelfile import RNN_NOTE, ModelFile, ending, read, told
 from .numpy_loop import Array
 from .output import json_text
+from .progress import progress
+from .tensors import tensors_of
 from .verify import Case
 
 NAME = "convert"
@@ -81,28 +83,39 @@ def run(arguments: argparse.Namespace) -> int:
     AppError
         When a file or an option is wrong, or the target's format has no such model.
     """
-    source, target = arguments.source, arguments.target
+    target = arguments.target
     kind = ending(target)
     if arguments.to == "torch" and kind != ".safetensors":
         raise AppError(f"--to torch: expected OUT to end in .safetensors, got {target}")
     if os.path.lexists(target) and not arguments.force:
         raise AppError(f"{target} exists: --force replaces it")
     check_writable(target)
-    file, model = _model(arguments)
-    form = "torch" if arguments.to == "torch" else kind
-    beside = os.path.dirname(os.path.realpath(target))
+    with progress(2, "step") as done:
+        file, model = _model(arguments)
+        done(None)
+        case = _converted(file, model, target, arguments.to)
+        done(None)
+    _tell(arguments, file, case, model)
+    return 0 if case.ok else 1
+
+
+def _converted(file: ModelFile, model: Any, target: str, to: str) -> Case:
+    """Write the target if it is what its source is."""
+    form = "torch" if to == "torch" else ending(target)
+    place = os.path.realpath(target)
     try:
-        with tempfile.TemporaryDirectory(prefix=".rnnext-", dir=beside) as folder:
+        with tempfile.TemporaryDirectory(
+            prefix=".rnnext-", dir=os.path.dirname(place)
+        ) as folder:
             made = os.path.join(folder, os.path.basename(target))
-            with told(source):
+            with told(file.path):
                 _WRITERS[form](model, made, file.metadata)
                 case = _verified(file, model, form, made)
             if case.ok:
-                os.replace(made, os.path.realpath(target))
+                os.replace(made, place)
     except OSError as error:
         raise AppError(f"cannot write {target}: {error.strerror or error}") from error
-    _tell(arguments, file, case, model)
-    return 0 if case.ok else 1
+    return case
 
 
 def _verified(file: ModelFile, model: Any, form: str, made: str) -> Case:

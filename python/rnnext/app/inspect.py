@@ -19,6 +19,7 @@ from .gates import Gate, statistics
 from .modelfile import ModelFile, Part, check_readable, random_input, read, told
 from .numpy_loop import Array
 from .output import json_text, table
+from .progress import progress
 from .state_dict import as_layer
 
 NAME = "inspect"
@@ -77,11 +78,14 @@ def run(arguments: argparse.Namespace) -> int:
     AppError
         When a file cannot be read, is no model, or the input does not fit.
     """
-    file = read(arguments.model)
-    x = None if arguments.input is None else _input(arguments.input)
     rng = np.random.default_rng(arguments.seed)
-    with told(arguments.model if x is None else arguments.input):
-        gates = list(_gates(file, x, rng))
+    with progress(2, "step") as done:
+        file = read(arguments.model)
+        x = None if arguments.input is None else _input(arguments.input)
+        done(None)
+        with told(arguments.model if x is None else arguments.input):
+            gates = list(_gates(file, x, rng))
+        done(None)
     if arguments.json:
         print(json_text(_as_json(file, gates)))
     else:

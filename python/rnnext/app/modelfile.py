@@ -11,7 +11,6 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from rnnext.files import KEY
 from .errors import AppError
 from .numpy_loop import Array
 from .state_dict import read_state_dict
+from .tensors import metadata_of, tensors_of
 
 ENDINGS = (".safetensors", ".npz", ".onnx")
 # How other files become one of these.
@@ -34,12 +34,6 @@ ELSEWHERE = {
     ".h5": "rnnext.exchange.from_keras takes the weights",
     ".keras": "rnnext.exchange.from_keras takes the weights",
 }
-# Of safetensors.
-_DTYPES = {
-    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8",
-    "I32": "<i4", "I16": "<i2", "I8": "i1", "U64": "<u8", "U32": "<u4", "U16": "<u2",
-    "U8": "u1", "BOOL": "?",
-}  # fmt: skip
 RNN_NOTE = "whether an RNN has tanh or relu is not in the file: tanh is assumed"
 
 
@@ -122,7 +116,7 @@ def read(path: str, prefix: str = "", **options: Any) -> ModelFile:
         with told(path):
             if kind == ".onnx":
                 return _onnx(path)
-            if kind == ".npz" or _is_ours(path):
+            if kind == ".npz" or KEY in metadata_of(path):
                 return _own(path)
             return _state_dict(path, prefix, options)
     except OSError as error:
@@ -234,28 +228,7 @@ def _state_dict(path: str, prefix: str, options: Mapping[str, Any]) -> ModelFile
     parts += _others(found.others)
     if any(getattr(layer, "nonlinearity", "") for layer in found.recurrent.values()):
         notes.append(RNN_NOTE)
-    return ModelFile(path, "torch", parts, _header(path), None, notes)
-
-
-def tensors_of(path: str) -> tuple[dict[str, Array], list[str]]:
-    """By name, and notes; halves as float32, which holds them exactly."""
-    with open(path, "rb") as file, _library() as safetensors:
-        entries = safetensors.deserialize(file.read())
-    tensors: dict[str, Any] = {}
-    halves: set[str] = set()
-    for name, entry in sorted(entries, key=itemgetter(0)):  # it has no order
-        code, data = entry["dtype"], entry["data"]
-        if code not in _DTYPES:
-            raise ValueError(f"{name}: expected {', '.join(_DTYPES)}, got {code}")
-        array = np.frombuffer(data, _DTYPES[code])
-        if code == "BF16":  # the upper half of a float32
-            array = (array.astype("<u4") << 16).view("<f4")
-        if code in ("F16", "BF16"):
-            halves.add(code)
-            array = array.astype(np.float32)
-        tensors[name] = array.reshape(entry["shape"])
-    notes = [f"{', '.join(sorted(halves))} read as float32"] if halves else []
-    return tensors, notes
+    return ModelFile(path, "torch", parts, metadata_of(path), None, notes)
 
 
 def _others(tensors: Mapping[str, Array]) -> Iterator[Part]:
@@ -271,28 +244,3 @@ def _others(tensors: Mapping[str, Array]) -> Iterator[Part]:
             yield Part(prefix, f"Linear({weight[1]}, {weight[0]})", group)
         else:
             yield Part(prefix, "tensors", group, tables=tuple(group))
-
-
-def _is_ours(path: str) -> bool:
-    return KEY in _header(path)
-
-
-def _header(path: str) -> dict[str, str]:
-    with (
-        _library() as safetensors,
-        safetensors.safe_open(path, framework="numpy") as file,
-    ):
-        return dict(file.metadata() or {})
-
-
-@contextmanager
-def _library() -> Iterator[Any]:
-    """The module safetensors; its own error as a ValueError."""
-    try:
-        import safetensors
-    except ImportError:
-        raise AppError('safetensors is missing: pip install "rnnext[files]"') from None
-    try:
-        yield safetensors
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"not a safetensors file: {error}") from error

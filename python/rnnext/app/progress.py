@@ -10,20 +10,20 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress(total: int, unit: str) -> Iterator[Callable[[str], None]]:
+def progress(total: int, unit: str) -> Iterator[Callable[[str | None], None]]:
     """Lines to stdout, and on a terminal a bar on stderr below them.
 
     Parameters
     ----------
     total : int
-        How many lines there will be.
+        How many times something is done.
     unit : str
-        What a line is about.
+        What is done.
 
     Yields
     ------
     callable
-        Shows a line, and that one more is done.
+        Shows a line, or with None nothing, and that one more is done.
 
     Examples
     --------
@@ -34,7 +34,7 @@ def progress(total: int, unit: str) -> Iterator[Callable[[str], None]]:
     second
     """
     if not sys.stderr.isatty() or importlib.util.find_spec("tqdm") is None:
-        yield lambda line: print(line, flush=True)
+        yield lambda line: None if line is None else print(line, flush=True)
         return
     from tqdm import tqdm
 
@@ -42,9 +42,10 @@ def progress(total: int, unit: str) -> Iterator[Callable[[str], None]]:
     columns = shutil.get_terminal_size().columns
     with tqdm(total=total, unit=unit, ncols=columns, nrows=20, leave=False) as bar:
 
-        def show(line: str) -> None:
-            bar.write(line)
-            sys.stdout.flush()
+        def show(line: str | None) -> None:
+            if line is not None:
+                bar.write(line)
+                sys.stdout.flush()
             bar.update()
 
         yield show
