@@ -7,13 +7,15 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from cli_cases import as_json, printed, refused
 
 import rnnext
 from rnnext.app import info
-from rnnext.app.cli import COMMANDS, main
+from rnnext.app.cli import COMMANDS, main, parser
+from rnnext.app.errors import AppError
 
 NAMES = [command.NAME for command in COMMANDS]
 
@@ -111,3 +113,27 @@ def test_info_without_an_installation(capsys, monkeypatch):
 
     monkeypatch.setattr(info.metadata, "requires", requires)
     assert as_json(capsys, "info")["extras"] == {}
+
+
+# docs/cli.md
+
+GUIDE = (Path(__file__).parent.parent / "docs" / "cli.md").read_text()
+
+
+def test_the_guide_has_every_command():
+    titles = " ".join(re.findall(r"^## (.*)$", GUIDE, re.M)).split()
+    assert set(NAMES) <= set(titles)
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    re.findall(r"^\$ rnnext (.*?)(?: \d?>.*)?\n(.*)$", GUIDE, re.M),
+)
+def test_commands_of_the_guide(command, answer):
+    """The parser takes them, or says what is written there."""
+    said = None
+    try:
+        parser().parse_args(shlex.split(command))
+    except AppError as error:
+        said = f"rnnext: error: {error}"
+    assert said in (None, answer)

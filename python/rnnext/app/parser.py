@@ -55,11 +55,14 @@ class Parser(argparse.ArgumentParser):
         return found
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        try:
-            super()._check_value(action, value)
-        except argparse.ArgumentError as error:
-            error.message += nearest(str(value), map(str, action.choices or ()))
-            raise
+        """The same words in every Python, and the nearest choice."""
+        choices = [str(choice) for choice in action.choices or ()]
+        if choices and value not in choices:
+            raise argparse.ArgumentError(
+                action,
+                f"invalid choice: {value!r} (choose from {', '.join(choices)})"
+                f"{nearest(str(value), choices)}",
+            )
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
