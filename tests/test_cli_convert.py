@@ -124,6 +124,7 @@ def test_from_pytorch(capsys, kind, sizes, options, flags):
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_to_pytorch(capsys, layer):
+    pytest.importorskip("torch")
     from safetensors.torch import load_file as load_tensors
 
     saved(layer)

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 import rnnext
+from rnnext._validation import Array
 
 from . import numpy_loop
-from .numpy_loop import Array
 
 # Largest difference from NumPy over the largest output.
 BOUNDS = {"float32": 1e-5, "float64": 1e-12}

@@ -10,13 +10,13 @@ from typing import Any
 
 import rnnext
 from rnnext._recurrent import Recurrent
+from rnnext._validation import Array
 from rnnext.cells import Cell
 from rnnext.exchange import to_torch
 
 from .errors import AppError
 from .files import check_writable
 from .modelfile import RNN_NOTE, ModelFile, ending, read, told
-from .numpy_loop import Array
 from .output import json_text
 from .progress import progress
 from .tensors import tensors_of

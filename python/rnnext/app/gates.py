@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from rnnext._validation import Array
+
 from .._options import Activation, gate_names
-from .numpy_loop import Array
 
 # Saturated: in the outer tenth of its range, as in Karpathy, Johnson and Li,
 # "Visualizing and Understanding Recurrent Networks" (2015), or at a rectifier's zero.

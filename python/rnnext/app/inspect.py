@@ -12,12 +12,12 @@ import numpy as np
 
 import rnnext
 from rnnext._recurrent import Recurrent
+from rnnext._validation import Array
 from rnnext.cells import Cell
 
 from .arguments import natural
 from .gates import Gate, statistics
 from .modelfile import ModelFile, Part, check_readable, random_input, read, told
-from .numpy_loop import Array
 from .output import json_text, table
 from .progress import progress
 from .state_dict import as_layer

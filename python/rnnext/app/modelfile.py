@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 import rnnext
+from rnnext._validation import Array
 from rnnext.cells import Cell
 from rnnext.files import KEY
 
 from .errors import AppError
-from .numpy_loop import Array
 from .state_dict import read_state_dict
 from .tensors import metadata_of, tensors_of
 

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from rnnext import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from rnnext._validation import Array
 from rnnext.exchange import from_torch
-
-from .numpy_loop import Array
 
 _NAME = re.compile(r"(?P<prefix>.*?)(?:weight|bias)_(?:ih|hh|hr)(?P<level>_l\d+\S*)?")
 _CELLS: dict[type[Any], type[Any]] = {RNN: RNNCell, LSTM: LSTMCell, GRU: GRUCell}

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from rnnext._validation import Array
+
 from .errors import AppError
-from .numpy_loop import Array
 
 # Of the format's codes.
 _DTYPES = {

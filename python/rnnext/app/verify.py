@@ -15,11 +15,11 @@ import numpy as np
 
 import rnnext
 from rnnext._recurrent import Recurrent
+from rnnext._validation import Array
 from rnnext.cells import Cell
 from rnnext.exchange import to_torch
 
 from .modelfile import random_input
-from .numpy_loop import Array
 
 STEPS, SEQUENCES = 7, 3
 # Largest difference over the largest output.
