@@ -291,6 +291,17 @@ def test_gates_of_a_graph_are_those_of_its_inputs(capsys):
     assert [g["mean"] for g in graphs] == [g["mean"] for g in layers]
 
 
+def test_names_cannot_move_the_cursor(capsys):
+    weights = {f"\x1b[2J.{k}": v for k, v in rnnext.GRU(3, 4).state_dict().items()}
+    save_file(weights, "m.safetensors", {"a\nb": "c\rd"})
+    text = printed(capsys, "inspect", "m.safetensors")
+    assert "  a\\nb: c\\rd\n" in text
+    assert "\\x1b[2J  GRU(3, 4)" in text
+    assert "\x1b" not in text
+    line = refused(capsys, "inspect", "none\x1b\x0c.npz")
+    assert line.endswith("cannot read none\\x1b\\x0c.npz: No such file or directory")
+
+
 # Mistakes
 
 

@@ -12,6 +12,7 @@ import rnnext
 
 from . import bench, convert, info, inspect, sample, selftest, train
 from .errors import AppError
+from .output import printable
 from .parser import Parser
 
 # A command is a module with NAME, HELP, EXAMPLE (a line each), add_arguments(parser)
@@ -91,6 +92,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str) -> int:
-    line = " ".join(message.split("\n"))
-    print(f"rnnext: error: {line}", file=sys.stderr, flush=True)
+    line = " ".join(filter(None, map(str.strip, message.split("\n"))))
+    print(f"rnnext: error: {printable(line)}", file=sys.stderr, flush=True)
     return 2

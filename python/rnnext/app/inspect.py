@@ -18,7 +18,7 @@ from rnnext.cells import Cell
 from .arguments import natural
 from .gates import Gate, statistics
 from .modelfile import ModelFile, Part, check_readable, random_input, read, told
-from .output import json_text, table
+from .output import json_text, printable, table
 from .progress import progress
 from .state_dict import as_layer
 
@@ -176,7 +176,9 @@ def _report(
 ) -> Iterator[str]:
     total = _total(file.parts)
     lines = [f"{file.path}: {FORMATS[file.format]}"]
-    lines += [f"  {k}: {_short(value)}" for k, value in file.metadata.items()]
+    lines += [
+        f"  {printable(k)}: {_short(value)}" for k, value in file.metadata.items()
+    ]
     lines += [f"note: {note}" for note in file.notes]
     yield "\n".join(lines)
     rows = [[part.name, part.kind, *_counts(part).values()] for part in file.parts]
@@ -223,8 +225,7 @@ def _joined(part: str, name: str) -> str:
 
 
 def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    text = repr(text)[1:-1]
+    text = printable(value if isinstance(value, str) else json.dumps(value))
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 

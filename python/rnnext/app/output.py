@@ -44,7 +44,18 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]], left: int) -> s
 
 
 def _shown(cell: object) -> str:
-    return f"{cell:,}" if isinstance(cell, int) else str(cell)
+    return f"{cell:,}" if isinstance(cell, int) else printable(str(cell))
+
+
+def printable(text: str) -> str:
+    """Text of a stranger's file on one line, without what moves a terminal's cursor.
+
+    Examples
+    --------
+    >>> printable("rnn" + chr(27) + "[2J")
+    'rnn\\x1b[2J'
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def json_text(found: object) -> str:
