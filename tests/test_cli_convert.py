@@ -193,6 +193,25 @@ def test_one_of_several_layers(capsys):
     assert same_parameters(rnnext.load("n.npz"), LAYERS[2])
 
 
+def test_a_layer_without_a_prefix_beside_others(capsys):
+    more = {"fc.weight": np.ones((2, 8), np.float32)}
+    save_file(LAYERS[2].state_dict() | more, "m.safetensors")
+    line = refused(capsys, "convert", "m.safetensors", "n.npz")
+    assert line.endswith('; --prefix "" takes one layer')
+    more |= {f"a.{k}": v for k, v in LAYERS[1].state_dict().items()}
+    save_file(LAYERS[2].state_dict() | more, "m.safetensors")
+    assert printed(capsys, "convert", "m.safetensors", "n.npz", "--prefix", "")
+    assert same_parameters(rnnext.load("n.npz"), LAYERS[2])
+
+
+def test_one_layer_of_a_model(capsys):
+    model = classifier()
+    saved(model)
+    assert as_json(capsys, "convert", "m.npz", "n.onnx", "--prefix", "rnn.")["ok"]
+    assert as_json(capsys, "convert", "n.onnx", "n.npz")["ok"]
+    assert same_parameters(rnnext.load("n.npz"), model.layers["rnn"])
+
+
 def test_without_pytorch_and_onnx_runtime(capsys, monkeypatch):
     from rnnext.app import verify
 
@@ -333,7 +352,12 @@ WRONG = [
     (own, ["m.npz", "folder"], "folder is a folder: expected the name of a file"),
     (own, ["m.npz", "none/n.npz"], "cannot write none/n.npz: no folder "),
     (own, ["m.npz", "n.onnx", "--to", "torch"], "--to torch: expected OUT to end in"),
-    (own, ["m.npz", TARGET, "--prefix", "a."], "--prefix: m.npz is no PyTorch state"),
+    (own, ["m.npz", TARGET, "--prefix", "a."], '--prefix a.: m.npz has --prefix ""'),
+    (
+        stack,
+        ["m.npz", TARGET, "--prefix", "rnm."],
+        "m.npz has --prefix words. or --prefix rnn. or --prefix drop. or ",
+    ),
     (own, ["m.npz", TARGET, "--batch-first"], "--batch-first: m.npz is no PyTorch "),
     (
         own_rnn,

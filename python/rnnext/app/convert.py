@@ -48,14 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what a .safetensors becomes: a file for rnnext.load, or a PyTorch state "
         "dict (default: %(default)s)",
     )
+    parser.add_argument(
+        "--prefix",
+        metavar="TEXT",
+        help="take the layer whose parameters' names begin so, as encoder.lstm.",
+    )
     parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     options = parser.add_argument_group("what a PyTorch state dict does not tell")
-    options.add_argument(
-        "--prefix",
-        metavar="TEXT",
-        help="take the layer whose names begin so, as encoder.lstm.",
-    )
     options.add_argument(
         "--nonlinearity", choices=("tanh", "relu"), help="of an RNN, which needs it"
     )
@@ -173,13 +173,15 @@ def _model(arguments: argparse.Namespace) -> tuple[ModelFile, Any]:
         given["batch_first"] = True
     file = read(path, arguments.prefix or "", **given)
     if file.format == "torch":
-        return file, _only(file, arguments)
-    for option in ("prefix", "nonlinearity", "batch_first"):
+        return file, _of_state_dict(file, arguments)
+    for option in ("nonlinearity", "batch_first"):
         if getattr(arguments, option):
             raise AppError(
                 f"--{option.replace('_', '-')}: {path} is no PyTorch state dict, and "
                 "says that itself"
             )
+    if arguments.prefix is not None:
+        return file, _at(file, arguments.prefix)
     if file.format != "onnx":
         return file, file.model
     from rnnext.onnx import load_layer
@@ -188,16 +190,15 @@ def _model(arguments: argparse.Namespace) -> tuple[ModelFile, Any]:
         return file, load_layer(path)
 
 
-def _only(file: ModelFile, arguments: argparse.Namespace) -> Any:
-    """The one layer of a state dict."""
-    models = {part.name: part.model for part in file.parts if part.model is not None}
-    if len(models) > 1 or len(file.parts) > 1:
-        prefixes = [f"--prefix {name}." if name else name for name in models]
+def _of_state_dict(file: ModelFile, arguments: argparse.Namespace) -> Any:
+    """The one layer that is in it, or is asked for."""
+    if arguments.prefix is None and len(file.parts) > 1:
         raise AppError(
             f"{file.path} holds {', '.join(part.name for part in file.parts)}, and not "
-            f"how they follow each other; {' or '.join(prefixes)} takes one layer"
+            f"how they follow each other; {_prefixes(file)} takes one layer"
         )
-    (model,) = models.values()
+    prefix = arguments.prefix
+    model = _at(file, file.parts[0].name if prefix is None else prefix)
     if arguments.batch_first and isinstance(model, Cell):
         raise AppError(f"--batch-first: {file.path} holds {model!r}, which has no T")
     if arguments.nonlinearity and not hasattr(model, "nonlinearity"):
@@ -208,6 +209,22 @@ def _only(file: ModelFile, arguments: argparse.Namespace) -> Any:
             "--nonlinearity tanh or --nonlinearity relu"
         )
     return model
+
+
+def _at(file: ModelFile, prefix: str) -> Any:
+    """The layer whose parameters begin with a prefix."""
+    name = prefix.rstrip(".")
+    for part in file.parts:
+        if part.name == name and part.model is not None:
+            return part.model
+    raise AppError(f"--prefix {prefix}: {file.path} has {_prefixes(file)}")
+
+
+def _prefixes(file: ModelFile) -> str:
+    """What can be asked for."""
+    names = [part.name for part in file.parts if part.model is not None]
+    dotted = [f"{name}." if name else '""' for name in names]
+    return " or ".join(f"--prefix {name}" for name in dotted)
 
 
 # ---------------------------------------------------------------- writing
@@ -222,7 +239,8 @@ def _write_onnx(model: Any, path: str, metadata: Mapping[str, Any]) -> None:
 
     if not isinstance(model, Recurrent):
         raise ValueError(
-            f"expected one RNN, LSTM or GRU for ONNX, got {type(model).__name__}"
+            f"expected one RNN, LSTM or GRU for ONNX, got {type(model).__name__}; "
+            "--prefix takes one layer"
         )
     rnnext.onnx.save(model, path)  # type: ignore[arg-type]
 

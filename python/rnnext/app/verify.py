@@ -22,8 +22,10 @@ from rnnext.exchange import to_torch
 from .modelfile import random_input
 
 STEPS, SEQUENCES = 7, 3
-# Largest difference over the largest output.
-BOUNDS = {"float32": 1e-5, "float64": 1e-12}
+# Largest difference over the largest output; other engines have approximations of their
+# own, whose errors grow with the steps and the weights.
+OWN_BOUNDS = {"float32": 1e-5, "float64": 1e-12}
+BOUNDS = {"float32": 1e-4, "float64": 1e-9}
 
 
 class Case:
@@ -58,8 +60,11 @@ class Case:
     @property
     def ok(self) -> bool:
         """Whether all differences are those of rounding."""
-        bound = BOUNDS[str(self._model.dtype)]
-        return all(value <= bound for value in self.differences.values())
+        dtype = str(self._model.dtype)
+        return all(
+            value <= (OWN_BOUNDS if engine.startswith("rnnext") else BOUNDS)[dtype]
+            for engine, value in self.differences.items()
+        )
 
     def __str__(self) -> str:
         words = [
