@@ -48,12 +48,12 @@ def _shown(cell: object) -> str:
 
 
 def printable(text: str) -> str:
-    """Text of a stranger's file on one line, without what moves a terminal's cursor.
+    r"""Text of a stranger's file on one line, without what moves a terminal's cursor.
 
     Examples
     --------
-    >>> printable("rnn" + chr(27) + "[2J")
-    'rnn\\x1b[2J'
+    >>> print(printable("two lines\nof text"))
+    two lines\nof text
     """
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
