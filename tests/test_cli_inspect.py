@@ -1,6 +1,7 @@
 """The command `rnnext inspect`: tables, gates, every kind of file, every mistake."""
 
 import json
+import re
 
 import numpy as np
 import onnx
@@ -199,9 +200,10 @@ def test_a_state_dict(capsys):
     for name, tensor in net.state_dict().items():
         layer, _, parameter = name.partition(".")
         assert tuple(layers[layer]["shapes"][parameter]) == tuple(tensor.shape)
-    assert layers["words"]["flops"] == 0
+    assert layers["words"]["flops"] is None
     assert {gate["layer"].split()[0] for gate in found["gates"]} == {"encoder", "step"}
     text = printed(capsys, "inspect", "net.safetensors")
+    assert re.search(r"^words +tensors +240 +960 +-$", text, re.M)
     assert text.startswith("net.safetensors: a PyTorch state dict\n  author: me\n")
 
 
@@ -259,6 +261,21 @@ def test_a_graph_with_an_output_layer(capsys):
     assert parts["output"]["flops"] == 16
     assert parts["gru_l0"]["layer"] == "GRU(3, 4)"
     assert found["metadata"]["author"] == "me"
+
+
+def test_a_graph_without_parameters(capsys):
+    from onnx import TensorProto, helper
+
+    x, y = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N"]) for name in "xy"
+    )
+    node = helper.make_node("Tanh", ["x"], ["y"])
+    graph = helper.make_graph([node], "g", [x], [y])
+    opsets = [helper.make_opsetid("", 14)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=7), "m.onnx")
+    found = as_json(capsys, "inspect", "m.onnx")
+    assert (found["parameters"], found["layers"], found["gates"]) == (0, [], [])
+    assert "nodes: Tanh" in printed(capsys, "inspect", "m.onnx")
 
 
 def test_gates_of_a_graph_are_those_of_its_inputs(capsys):

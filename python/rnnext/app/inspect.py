@@ -201,7 +201,7 @@ def _report(
         yield f"over {over}:\n{table(head, shown, left=2)}"
 
 
-def _counts(part: Part) -> dict[str, int]:
+def _counts(part: Part) -> dict[str, int | None]:
     arrays = part.parameters.values()
     return {
         "parameters": sum(array.size for array in arrays),
@@ -212,7 +212,8 @@ def _counts(part: Part) -> dict[str, int]:
 
 def _total(parts: list[Part]) -> dict[str, int]:
     counts = [_counts(part) for part in parts]
-    return {name: sum(count[name] for count in counts) for name in counts[0]}
+    names = ("parameters", "bytes", "flops")
+    return {name: sum(count[name] or 0 for count in counts) for name in names}
 
 
 def _parts_of(gate: Gate) -> list[str]:

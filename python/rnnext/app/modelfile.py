@@ -34,6 +34,7 @@ ELSEWHERE = {
     ".h5": "rnnext.exchange.from_keras takes the weights",
     ".keras": "rnnext.exchange.from_keras takes the weights",
 }
+TENSORS = "tensors"  # the kind of what is not known
 RNN_NOTE = "whether an RNN has tanh or relu is not in the file: tanh is assumed"
 
 
@@ -48,8 +49,13 @@ class Part:
     tables: tuple[str, ...] = ()  # parameters that are looked up, not multiplied
 
     @property
-    def flops(self) -> int:
-        """Of one step of one sequence: its products, a multiply-add counted as 2."""
+    def flops(self) -> int | None:
+        """Of one step of one sequence: its products, a multiply-add counted as 2.
+
+        None where nobody knows what is done with the tensors.
+        """
+        if self.kind == TENSORS:
+            return None
         matrices = (
             array.size
             for name, array in self.parameters.items()
@@ -243,4 +249,4 @@ def _others(tensors: Mapping[str, Array]) -> Iterator[Part]:
         if len(group) == 2 and len(weight) == 2 and bias == weight[:1]:
             yield Part(prefix, f"Linear({weight[1]}, {weight[0]})", group)
         else:
-            yield Part(prefix, "tensors", group, tables=tuple(group))
+            yield Part(prefix, TENSORS, group)

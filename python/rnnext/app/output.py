@@ -16,7 +16,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]], left: int) -> s
     head : sequence of str
         What the columns are called.
     rows : sequence of sequences
-        As long as `head`; integers are shown with commas.
+        As long as `head`; integers are shown with commas, None as a dash.
     left : int
         So many columns are flush left, the others flush right.
 
@@ -44,6 +44,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]], left: int) -> s
 
 
 def _shown(cell: object) -> str:
+    if cell is None:
+        return "-"
     return f"{cell:,}" if isinstance(cell, int) else printable(str(cell))
 
 
