@@ -63,6 +63,7 @@ def train(
     progress: bool | None = None,
     rng: object = None,
     on_step: Callable[[History], object] | None = None,
+    on_epoch: Callable[[History], object] | None = None,
 ) -> History:
     """Forward, loss, backward, step: for every batch of every epoch.
 
@@ -94,8 +95,8 @@ def train(
         A bar of tqdm; by default where tqdm is installed and a person is looking.
     rng : None, int or numpy.random.Generator, optional
         What dropout draws from; by default each layer's own generator.
-    on_step : callable, optional
-        Given the history after every step; true ends the training.
+    on_step, on_epoch : callable, optional
+        Given the history after every step or epoch; true ends the training.
 
     Returns
     -------
@@ -180,7 +181,7 @@ def train(
                 )
                 epoch |= {"validation_loss": found.pop("loss")} | found
             history.epochs.append(epoch)
-            if stopped:
+            if stopped or (on_epoch is not None and on_epoch(history)):
                 break
     return history
 
