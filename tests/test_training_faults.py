@@ -351,6 +351,15 @@ WRONG = {
     "a loss without gradient": (
         {"loss": lambda y, targets: 1.0}, TypeError, r"loss: .*dy\), got float",
     ),
+    "a loss's name": ({"loss": "mse"}, TypeError, "loss: expected a callable, got str"),
+    "on_step": ({"on_step": 3}, TypeError, "on_step: expected a callable, got int"),
+    "a metric": (
+        {"metrics": {"a": 3}, "validation": batches()}, TypeError, "metrics: a: ",
+    ),
+    "no batches": ({"given": 3}, TypeError, "batches: expected batches to go through"),
+    "lengths of one sequence": (
+        {"given": [(X[:, 0], batches()[0][1][:, 0], [3])]}, ValueError, "lengths: ",
+    ),
     "five things": ({"given": [(1, 2, 3, 4, 5)]}, TypeError, "got tuple of 5"),
 }  # fmt: skip
 
@@ -394,6 +403,13 @@ def test_orders_train_alike(options):
     np.testing.assert_allclose(found[0], found[1], rtol=1e-6)
     y, _ = model()(X, **options)
     assert found[0][0] == mse_loss(y, batches()[0][1], **options)[0]
+
+
+def test_losses_behind_a_pool_see_sequences():
+    chain = Sequential(gru(), Pool(), Linear(6, 2, rng=1))
+    batch = X, IDS[0] % 2, [5, 2, 1, 3]
+    history = run([batch], model=chain, loss=softmax_cross_entropy, epochs=5)
+    assert history.loss[-1] < history.loss[0]
 
 
 def test_states_are_carried_in_validation():

@@ -21,8 +21,11 @@ def leaves(layers: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield from ((f"{name}.{each}", leaf) for each, leaf in leaves(inner))
 
 
-def check_chain(layers: Mapping[str, Any]) -> bool:
-    """Whether sequences have the batch first; ValueError if nothing fits the chain."""
+def check_chain(layers: Mapping[str, Any]) -> tuple[bool, bool]:
+    """Whether sequences have the batch first, and whether the output has steps.
+
+    ValueError if nothing fits the chain.
+    """
     names: dict[int, str] = {}
     orders: dict[bool, str] = {}
     before = pooled = ""
@@ -55,7 +58,7 @@ def check_chain(layers: Mapping[str, Any]) -> bool:
                 f"{orders[False]} and True in {orders[True]}"
             )
         before, width = name, gives or width
-    return True in orders
+    return True in orders, not pooled
 
 
 def _features(layer: Any) -> tuple[int | None, int | None]:

@@ -76,7 +76,7 @@ def train(
         whatever the loss takes.
     loss : callable
         ``loss(y, targets) -> (value, dy)``, called with those of ``lengths=`` and
-        ``mask=`` that a batch has where the output still has steps, and then with
+        ``mask=`` that a batch has where the output has steps (no `Pool`), and then with
         ``batch_first=True`` if the model is so: `softmax_cross_entropy`, `mse_loss`,
         or your own.
     optimizer : Optimizer
@@ -127,12 +127,16 @@ def train(
     (100, True)
     """
     _check_model(model)
+    _check_callable("loss", loss)
+    for name, call in (("on_step", on_step), ("on_epoch", on_epoch)):
+        if call is not None:
+            _check_callable(name, call)
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer: expected an optimiser, got {kind(optimizer)}")
     epochs = positive_integer("epochs", epochs)
-    _check_repeated("batches", batches, epochs)
+    _check_batches("batches", batches, epochs)
     if validation is not None:
-        _check_repeated("validation", validation, epochs)
+        _check_batches("validation", validation, epochs)
     elif metrics:
         raise ValueError("metrics: expected with validation, which is None")
     _check_metrics(metrics, ("loss", "validation_loss"))
@@ -221,6 +225,8 @@ def evaluate(
     ['loss', 'worst']
     """
     _check_model(model)
+    _check_callable("loss", loss)
+    _check_batches("batches", batches, 1)
     _check_metrics(metrics, ("loss",))
     carry_state = boolean("carry_state", carry_state)
     return _means("batches", model, batches, loss, metrics, carry_state)
@@ -242,7 +248,7 @@ def _means(
         value, _ = _loss_of(loss, model, y, targets, options)
         found["loss"].append(value)
         for each, measure in (metrics or {}).items():
-            keywords = _keywords(model, y, options)
+            keywords = _keywords(model, options)
             found[each].append(float(measure(y, targets, **keywords)))
     if not found["loss"]:
         raise ValueError(f"{name}: expected at least one, got none")
@@ -324,7 +330,14 @@ def _check_model(model: object) -> None:
         )
 
 
-def _check_repeated(name: str, batches: object, epochs: int) -> None:
+def _check_callable(name: str, value: object) -> None:
+    if not callable(value):
+        raise TypeError(f"{name}: expected a callable, got {kind(value)}")
+
+
+def _check_batches(name: str, batches: object, epochs: int) -> None:
+    if not callable(batches) and not isinstance(batches, Iterable):
+        raise TypeError(f"{name}: expected batches to go through, got {kind(batches)}")
     if epochs > 1 and isinstance(batches, Iterator):
         raise ValueError(
             f"{name}: expected something to go through once an epoch, as a list, got "
@@ -339,9 +352,10 @@ def _check_metrics(metrics: object, taken: tuple[str, ...]) -> None:
         raise TypeError(
             f"metrics: expected a mapping of names to callables, got {kind(metrics)}"
         )
-    for name in taken:
-        if name in metrics:
+    for name, measure in metrics.items():
+        if name in taken:
             raise ValueError(f"metrics: expected another name than {name!r}")
+        _check_callable(f"metrics: {name}", measure)
 
 
 def _batches(name: str, batches: Any) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
@@ -357,9 +371,9 @@ def _batches(name: str, batches: Any) -> Iterator[tuple[Any, Any, dict[str, Any]
         yield x, targets, {k: v for k, v in given if v is not None}
 
 
-def _keywords(model: Any, y: Any, options: dict[str, Any]) -> dict[str, Any]:
+def _keywords(model: Any, options: dict[str, Any]) -> dict[str, Any]:
     """What losses and metrics are told of a batch."""
-    if not options or y.ndim < 3:
+    if not options or not getattr(model, "_gives_steps", True):
         return {}
     return options | ({"batch_first": True} if model.batch_first else {})
 
@@ -367,7 +381,7 @@ def _keywords(model: Any, y: Any, options: dict[str, Any]) -> dict[str, Any]:
 def _loss_of(
     loss: Callable[..., Any], model: Any, y: Any, targets: Any, options: dict[str, Any]
 ) -> tuple[float, Any]:
-    found = loss(y, targets, **_keywords(model, y, options))
+    found = loss(y, targets, **_keywords(model, options))
     if isinstance(found, tuple) and len(found) == 2:
         return float(found[0]), found[1]
     raise TypeError(f"loss: expected to return (value, dy), got {kind(found)}")

@@ -130,7 +130,7 @@ class Sequential:
                 f"layers: expected one dtype, got {', '.join(map(str, dtypes))}"
             )
         self.dtype: np.dtype[Any] = dtypes.pop() if dtypes else np.dtype(np.float32)
-        self.batch_first = check_chain(named)
+        self.batch_first, self._gives_steps = check_chain(named)
 
     def __repr__(self) -> str:
         words = ", ".join(f"{name!r}: {layer!r}" for name, layer in self.layers.items())
