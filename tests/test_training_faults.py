@@ -469,6 +469,12 @@ def test_the_check_allows_for_rounding(factor):
     assert report.ok, report
 
 
+def test_the_check_takes_any_strides():
+    x, h_0 = np.ones((4, 5, 3)).swapaxes(0, 1), np.ones((6, 4, 1)).T
+    report = rnnext.check_gradients(gru(), x, h_0)
+    assert report.ok, report
+
+
 def test_the_worst_is_what_is_no_number():
     report = rnnext.GradientReport({"a": 1.0, "b": math.nan, "c": 2.0}, {}, 1e-5)
     assert report.worst == "b"

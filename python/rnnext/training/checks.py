@@ -123,16 +123,16 @@ def check_gradients(
     options = {"lengths": lengths, "mask": mask}
     options = {name: value for name, value in options.items() if value is not None}
     _check_takes(layer, state, options)
-    x = np.array(x)
+    x = np.array(x, order="C")
     if x.dtype.kind not in "iu":
         x = x.astype(np.float64)
-    state = _apply(lambda part: np.array(part, np.float64), state)
+    state = _apply(lambda part: np.array(part, np.float64, order="C"), state)
     seed = int(source.integers(2**32))
     run = _runner(exact, options, seed)
 
     y, state_n, cache = run(x, state)
     if state is None:
-        state = _apply(np.zeros_like, state_n)
+        state = _apply(lambda part: np.zeros(part.shape), state_n)
     # The output of a cell is its state: one loss is enough.
     a = None if isinstance(exact, Cell) else _apply(_drawn(source), y)
     b = _apply(_drawn(source), state_n)

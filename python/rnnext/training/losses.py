@@ -96,24 +96,24 @@ def softmax_cross_entropy(
         )
     ids = np.where(counts, ids, 0).astype(np.intp)
     rows = logits.reshape(-1, classes)
-    if not counts.all():
-        rows = np.where(counts[:, None], rows, 0)
     right = np.arange(len(rows)), ids
     shares = np.where(counts, weights[ids], 0)
     total = float(shares.sum(dtype=np.float64)) or 1.0
     shares *= 1 - smoothing
-    shifted = rows - rows.max(axis=1, keepdims=True)
-    p = np.exp(shifted)
-    sums = p.sum(axis=1, keepdims=True)
-    p /= sums
     spread = weights * (smoothing / classes)
-    losses = shares * (np.log(sums[:, 0]) - shifted[right])
-    p *= ((shares + counts * spread.sum()) / total)[:, None]
-    p[right] -= shares / total
-    if smoothing:
-        losses += counts * ((np.log(sums) - shifted) @ spread)
-        p -= counts[:, None] * (spread / total)
-    return float(losses.sum(dtype=np.float64)) / total, p.reshape(logits.shape)
+    with np.errstate(invalid="ignore"):  # rows that do not count may hold anything
+        shifted = rows - rows.max(axis=1, keepdims=True)
+        p = np.exp(shifted)
+        sums = p.sum(axis=1, keepdims=True)
+        losses = shares * (np.log(sums[:, 0]) - shifted[right])
+        p *= ((shares + spread.sum()) / total)[:, None] / sums
+        p[right] -= shares / total
+        if smoothing:
+            losses += (np.log(sums) - shifted) @ spread
+            p -= spread / total
+    p[~counts] = 0
+    loss = float(losses[counts].sum(dtype=np.float64)) / total
+    return loss, p.reshape(logits.shape)
 
 
 def mse_loss(
