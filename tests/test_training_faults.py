@@ -447,8 +447,23 @@ def test_a_recurrent_layer_is_a_model():
 
 
 def test_the_bar_moves_with_every_step(capsys):
-    run(batches() * 3, epochs=2, progress=True)
-    assert "6/6" in capsys.readouterr().err
+    run(batches() * 3, epochs=2, progress=True, validation=batches())
+    shown = capsys.readouterr().err
+    assert "6/6" in shown
+    assert "validation_loss=" in shown
+    run(lambda: iter(batches()), progress=True)
+    assert "1step" in capsys.readouterr().err
+
+
+def test_batches_may_be_what_has_items_and_a_length():
+    class Items:
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, i):
+            return (batches() * 2)[i]
+
+    assert run(Items(), epochs=2).steps == 4
 
 
 # ---------------------------------------------------------------- the check

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from .._coverage import checked_lengths
 from .._recurrent import Recurrent
 from .._validation import Array, boolean, generator, kind, positive, positive_integer
+from ._progress import bar_of
+from .batches import Batches, check_batches, each_batch
 from .optimizers import Optimizer, clip_grad_norm
 from .sequential import Sequential
 
 Loss: TypeAlias = Callable[..., tuple[float, Array]]
 Model: TypeAlias = Sequential | Recurrent[Any]
-Batches: TypeAlias = Iterable[Any] | Callable[[], Iterable[Any]]
 Metrics: TypeAlias = Mapping[str, Callable[..., float]]
 
 
@@ -134,9 +132,9 @@ def train(
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer: expected an optimiser, got {kind(optimizer)}")
     epochs = positive_integer("epochs", epochs)
-    _check_batches("batches", batches, epochs)
+    check_batches("batches", batches, epochs)
     if validation is not None:
-        _check_batches("validation", validation, epochs)
+        check_batches("validation", validation, epochs)
     elif metrics:
         raise ValueError("metrics: expected with validation, which is None")
     _check_metrics(metrics, ("loss", "validation_loss"))
@@ -144,11 +142,11 @@ def train(
     carry_state = boolean("carry_state", carry_state)
     source = None if rng is None else generator("rng", rng)
     history, start = History(), time.perf_counter()
-    stopped = False
-    with _bar(progress, batches, epochs) as bar:
+    stopped, shown = False, dict[str, float]()
+    with bar_of(progress, batches, epochs) as bar:
         for _ in range(epochs):
             first, state = history.steps, None
-            for x, targets, options in _batches("batches", batches):
+            for x, targets, options in each_batch("batches", batches):
                 cache: Any
                 y, state_n, cache = model.forward(
                     x, state if carry_state else None, rng=source, **options
@@ -171,7 +169,7 @@ def train(
                 history.gradient_norm.append(norm)
                 history.learning_rate.append(rate)
                 history.seconds.append(time.perf_counter() - start)
-                bar.set_postfix(loss=value, refresh=False)
+                bar.set_postfix(shown | {"loss": value}, refresh=False)
                 bar.update()
                 if on_step is not None and on_step(history):
                     stopped = True
@@ -183,7 +181,9 @@ def train(
                 found = _means(
                     "validation", model, validation, loss, metrics, carry_state
                 )
-                epoch |= {"validation_loss": found.pop("loss")} | found
+                shown = {"validation_loss": found.pop("loss")} | found
+                epoch |= shown
+                bar.set_postfix(epoch)
             history.epochs.append(epoch)
             if stopped or (on_epoch is not None and on_epoch(history)):
                 break
@@ -226,7 +226,7 @@ def evaluate(
     """
     _check_model(model)
     _check_callable("loss", loss)
-    _check_batches("batches", batches, 1)
+    check_batches("batches", batches, 1)
     _check_metrics(metrics, ("loss",))
     carry_state = boolean("carry_state", carry_state)
     return _means("batches", model, batches, loss, metrics, carry_state)
@@ -242,7 +242,7 @@ def _means(
 ) -> dict[str, float]:
     found: dict[str, list[float]] = {each: [] for each in ("loss", *(metrics or ()))}
     state = None
-    for x, targets, options in _batches(name, batches):
+    for x, targets, options in each_batch(name, batches):
         y, state_n = model(x, state if carry_state else None, **options)
         state = state_n
         value, _ = _loss_of(loss, model, y, targets, options)
@@ -253,73 +253,6 @@ def _means(
     if not found["loss"]:
         raise ValueError(f"{name}: expected at least one, got none")
     return {each: math.fsum(values) / len(values) for each, values in found.items()}
-
-
-def truncated_bptt(
-    x: Any,
-    targets: Any,
-    steps: int,
-    *,
-    lengths: ArrayLike | None = None,
-    batch_first: bool = False,
-) -> Iterator[tuple[Any, ...]]:
-    """Cut sequences along time, for `train` with ``carry_state=True``.
-
-    Parameters
-    ----------
-    x, targets : ndarray of shape (T, N, ...), or (N, T, ...) with `batch_first`
-    steps : int
-        Of a piece; the last may have fewer.
-    lengths : integers of shape (N,), optional
-        Steps of every sequence. A piece after the end of a sequence has 0 of it, and
-        leaves its state as it is.
-    batch_first : bool, default False
-
-    Yields
-    ------
-    x, targets : ndarray of shape (steps, N, ...), or (N, steps, ...)
-        Views.
-    lengths : ndarray of shape (N,)
-        Of the piece; only where `lengths` are given.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `steps` is not a positive integer, or the arrays differ in T.
-
-    Examples
-    --------
-    >>> import numpy as np, rnnext
-    >>> x = np.zeros((10, 2, 3))
-    >>> [len(piece) for piece, _ in rnnext.truncated_bptt(x, x, 4)]
-    [4, 4, 2]
-    >>> [n.tolist() for *_, n in rnnext.truncated_bptt(x, x, 4, lengths=[10, 5])]
-    [[4, 4], [4, 1], [2, 0]]
-    """
-    size = positive_integer("steps", steps)
-    time_axis = int(boolean("batch_first", batch_first))
-    x, targets = np.asarray(x), np.asarray(targets)
-    for name, array in (("x", x), ("targets", targets)):
-        if array.ndim <= time_axis:
-            order = "(N, T, ...)" if batch_first else "(T, N, ...)"
-            raise ValueError(f"{name}: expected shape {order}, got {array.shape}")
-    T = x.shape[time_axis]
-    if targets.shape[time_axis] != T:
-        raise ValueError(
-            f"targets: expected T={T} steps, got {targets.shape[time_axis]}"
-        )
-    ends = None
-    if lengths is not None:
-        if x.ndim < 2:
-            raise ValueError(f"lengths: expected with x (T, N, ...), got {x.shape}")
-        ends = checked_lengths(lengths, T, x.shape[1 - time_axis])
-
-    def piece(t: int) -> tuple[Any, ...]:
-        inside = (slice(None),) * time_axis + (slice(t, t + size),)
-        cut = x[inside], targets[inside]
-        return cut if ends is None else (*cut, np.clip(ends - t, 0, size))
-
-    return (piece(t) for t in range(0, T, size))
 
 
 def _check_model(model: object) -> None:
@@ -335,16 +268,6 @@ def _check_callable(name: str, value: object) -> None:
         raise TypeError(f"{name}: expected a callable, got {kind(value)}")
 
 
-def _check_batches(name: str, batches: object, epochs: int) -> None:
-    if not callable(batches) and not isinstance(batches, Iterable):
-        raise TypeError(f"{name}: expected batches to go through, got {kind(batches)}")
-    if epochs > 1 and isinstance(batches, Iterator):
-        raise ValueError(
-            f"{name}: expected something to go through once an epoch, as a list, got "
-            f"{kind(batches)}; a callable may return such"
-        )
-
-
 def _check_metrics(metrics: object, taken: tuple[str, ...]) -> None:
     if metrics is None:
         return
@@ -356,19 +279,6 @@ def _check_metrics(metrics: object, taken: tuple[str, ...]) -> None:
         if name in taken:
             raise ValueError(f"metrics: expected another name than {name!r}")
         _check_callable(f"metrics: {name}", measure)
-
-
-def _batches(name: str, batches: Any) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
-    """x, targets, and by name what else is given."""
-    for batch in batches() if callable(batches) else batches:
-        if not isinstance(batch, (tuple, list)) or not 2 <= len(batch) <= 4:
-            raise TypeError(
-                f"{name}: expected (x, targets), (x, targets, lengths) or (x, targets, "
-                f"lengths, mask), got {kind(batch)}"
-            )
-        x, targets, *rest = batch
-        given = zip(("lengths", "mask"), rest, strict=False)
-        yield x, targets, {k: v for k, v in given if v is not None}
 
 
 def _keywords(model: Any, options: dict[str, Any]) -> dict[str, Any]:
@@ -385,33 +295,3 @@ def _loss_of(
     if isinstance(found, tuple) and len(found) == 2:
         return float(found[0]), found[1]
     raise TypeError(f"loss: expected to return (value, dy), got {kind(found)}")
-
-
-class _NoBar:
-    def __enter__(self) -> _NoBar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def set_postfix(self, **_: object) -> None:
-        pass
-
-    def update(self) -> None:
-        pass
-
-
-def _bar(progress: bool | None, batches: Any, epochs: int) -> Any:
-    wanted = sys.stderr.isatty() if progress is None else boolean("progress", progress)
-    if not wanted:
-        return _NoBar()
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        if progress is None:
-            return _NoBar()
-        raise ImportError(
-            'progress: tqdm is missing; pip install "rnnext[app]" has it'
-        ) from None
-    total = epochs * len(batches) if hasattr(batches, "__len__") else None
-    return tqdm(total=total, unit="step")
