@@ -197,6 +197,22 @@ UNFIT = {
     "the order of a pool": (
         lambda: Sequential(gru(batch_first=True), Pool()), "batch_first alike",
     ),
+    "one direction of two": (
+        lambda: Sequential({"rnn": gru(bidirectional=True), "pool": Pool()}),
+        r"pool: expected Pool\('last', bidirectional=True\) as rnn is so",
+    ),
+    "two directions of one": (
+        lambda: Sequential(gru(), Sequential(Pool(bidirectional=True))),
+        r"1\.0: expected Pool\('last', bidirectional=False\) as 0",
+    ),
+    "the wrong end": (
+        lambda: Sequential(gru(reverse=True), rnnext.Dropout(0.5), Pool()),
+        "2: the last step is not the end of what 0",
+    ),
+    "no end": (
+        lambda: Sequential(gru(bidirectional=True, merge="sum"), Pool()),
+        "1: the last step is not the end",
+    ),
     "ids too late": (
         lambda: Sequential(gru(), rnnext.Embedding(6, 3)), "1 takes ids",
     ),
@@ -217,6 +233,13 @@ def test_one_layer_has_one_place():
     with pytest.raises(ValueError, match=r"1\.0 is the same layer as 0"):
         Sequential(layer, Sequential(layer))
     Sequential(drop, layer, drop)
+
+
+def test_what_a_pool_cannot_know_is_left_to_the_user():
+    mixed = gru(bidirectional=True), Linear(12, 6)
+    for pool in (Pool(), Pool(bidirectional=True)):
+        Sequential(*mixed, pool)
+    Sequential(mixed[0], Pool("mean"))
 
 
 @pytest.mark.parametrize("value", [np.ones(2, complex), ["a", "b"], [[1], [2, 3]]])
@@ -355,6 +378,10 @@ WRONG = {
     "on_step": ({"on_step": 3}, TypeError, "on_step: expected a callable, got int"),
     "a metric": (
         {"metrics": {"a": 3}, "validation": batches()}, TypeError, "metrics: a: ",
+    ),
+    "states of two directions": (
+        {"model": gru(bidirectional=True), "carry_state": True}, ValueError,
+        "carry_state: expected layers that run forward",
     ),
     "no batches": ({"given": 3}, TypeError, "batches: expected batches to go through"),
     "lengths of one sequence": (

@@ -29,7 +29,7 @@ def check_chain(layers: Mapping[str, Any]) -> tuple[bool, bool]:
     names: dict[int, str] = {}
     orders: dict[bool, str] = {}
     before = pooled = ""
-    width: int | None = None
+    source, previous, width = "", None, None
     for name, layer in leaves(layers):
         if layer.parameters and id(layer) in names:
             raise ValueError(
@@ -50,6 +50,8 @@ def check_chain(layers: Mapping[str, Any]) -> tuple[bool, bool]:
                 raise ValueError(
                     f"layers: {name} needs steps, and after {pooled} there are none"
                 )
+            if isinstance(layer, Pool) and layer.how == "last":
+                _check_ends(name, layer, source, previous)
             orders.setdefault(layer.batch_first, name)
             pooled = name if isinstance(layer, Pool) else ""
         if len(orders) > 1:
@@ -57,8 +59,35 @@ def check_chain(layers: Mapping[str, Any]) -> tuple[bool, bool]:
                 "layers: expected batch_first alike in all, got False in "
                 f"{orders[False]} and True in {orders[True]}"
             )
+        if gives:
+            source, previous = name, layer
         before, width = name, gives or width
     return True in orders, not pooled
+
+
+def check_carried(model: Any) -> None:
+    """ValueError if a state at the end of a piece is none to begin the next with."""
+    for name, layer in leaves(getattr(model, "layers", {"model": model})):
+        if isinstance(layer, Recurrent) and (layer.bidirectional or layer.reverse):
+            raise ValueError(
+                f"carry_state: expected layers that run forward, got {name}={layer!r}"
+            )
+
+
+def _check_ends(name: str, pool: Pool, source: str, layer: object) -> None:
+    """Of a pool of last steps: that it is as the layer whose features it gets."""
+    if not isinstance(layer, Recurrent):
+        return
+    if layer.reverse or layer.merge != "concat":
+        raise ValueError(
+            f"layers: {name}: the last step is not the end of what {source} computes "
+            "from the end; Pool('mean') or Pool('max') takes all steps"
+        )
+    if pool.bidirectional != layer.bidirectional:
+        raise ValueError(
+            f"layers: {name}: expected Pool('last', bidirectional="
+            f"{layer.bidirectional}) as {source} is so, got {pool!r}"
+        )
 
 
 def _features(layer: Any) -> tuple[int | None, int | None]:

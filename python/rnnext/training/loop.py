@@ -12,6 +12,7 @@ import numpy as np
 
 from .._recurrent import Recurrent
 from .._validation import Array, boolean, generator, kind, positive, positive_integer
+from ._chain import check_carried
 from ._progress import bar_of
 from .batches import Batches, check_batches, each_batch
 from .optimizers import Optimizer, clip_grad_norm
@@ -139,7 +140,8 @@ def train(
         raise ValueError("metrics: expected with validation, which is None")
     _check_metrics(metrics, ("loss", "validation_loss"))
     limit = math.inf if clip is None else positive("clip", clip)
-    carry_state = boolean("carry_state", carry_state)
+    if carry_state := boolean("carry_state", carry_state):
+        check_carried(model)
     source = None if rng is None else generator("rng", rng)
     history, start = History(), time.perf_counter()
     stopped, shown = False, dict[str, float]()
@@ -228,7 +230,8 @@ def evaluate(
     _check_callable("loss", loss)
     check_batches("batches", batches, 1)
     _check_metrics(metrics, ("loss",))
-    carry_state = boolean("carry_state", carry_state)
+    if carry_state := boolean("carry_state", carry_state):
+        check_carried(model)
     return _means("batches", model, batches, loss, metrics, carry_state)
 
 

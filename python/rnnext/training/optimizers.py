@@ -82,7 +82,8 @@ class Optimizer:
             name: real_array(f"gradients: {name}", array)
             for name, array in _named(gradients).items()
         }
-        shapes = {name: array.shape for name, array in model.parameters.items()}
+        own = model.parameters
+        shapes = {name: array.shape for name, array in own.items()}
         came = {name: array.shape for name, array in arrays.items()}
         if shapes != came:
             off = sorted(name for name, _ in shapes.items() ^ came.items())
@@ -90,7 +91,7 @@ class Optimizer:
                 "gradients: expected those of the model's parameters; missing, unknown "
                 f"or of another shape: {', '.join(dict.fromkeys(off))}"
             )
-        kept = {name: self._kept_of(name, p) for name, p in model.parameters.items()}
+        kept = {name: self._kept_of(name, p) for name, p in own.items()}
         rate = self.rate
         self._kept |= kept
         with model.writable() as parameters:
