@@ -39,7 +39,7 @@ def covered(
     if lengths is None and mask is None and reset is None:
         return None
     N = 1 if batch is None else batch
-    counts = None if lengths is None else _lengths(lengths, steps, N)
+    counts = None if lengths is None else checked_lengths(lengths, steps, N)
     exists, resets = (
         None if flags is None else _flags(name, flags, steps, batch, batch_first)
         for name, flags in (("mask", mask), ("reset", reset))
@@ -50,7 +50,8 @@ def covered(
     return _core.Coverage(steps, N, counts, exists, resets, tuple(reverse), hold)
 
 
-def _lengths(value: object, steps: int, N: int) -> NDArray[np.intp]:
+def checked_lengths(value: object, steps: int, N: int) -> NDArray[np.intp]:
+    """(N,), each from 0 to `steps`."""
     array = np.asarray(value)
     if array.dtype.kind not in "iu" and array.size > 0:
         raise TypeError(f"lengths: expected integers, got dtype {array.dtype}")

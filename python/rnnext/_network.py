@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 
 from . import _core
 from ._cache import S
+from ._configured import Configured
 from ._options import CellOptions
 from ._parameters import Parametrised
 from ._validation import (
@@ -25,7 +26,7 @@ from ._validation import (
 _NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
-class Network(Parametrised, Generic[S]):
+class Network(Configured, Parametrised, Generic[S]):
     """Layers of one kind of cell; subclasses say which.
 
     A call keeps no state in it, so calls from several threads are safe.
@@ -33,7 +34,7 @@ class Network(Parametrised, Generic[S]):
 
     _gates: ClassVar[int]
     _has_c: ClassVar[bool] = False
-    # Options besides the sizes, in the order of the constructor; what differs is shown.
+    _sizes = ("input_size", "hidden_size")
     _defaults: ClassVar[dict[str, object]] = {"bias": True}
     # What becomes of two directions, and whether the only one runs from the end.
     merge: str | None = "concat"
@@ -137,13 +138,3 @@ class Network(Parametrised, Generic[S]):
             )
         )
         return (h, c) if self._has_c else h
-
-    def __repr__(self) -> str:
-        words = [str(self.input_size), str(self.hidden_size)]
-        for name, default in self._defaults.items():
-            value = getattr(self, name)
-            if value != default:
-                words.append(f"{name}={value!r}")
-        if self.dtype != np.float32:
-            words.append(f"dtype={self.dtype}")
-        return f"{type(self).__name__}({', '.join(words)})"

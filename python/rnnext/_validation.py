@@ -14,6 +14,8 @@ from numpy.typing import DTypeLike, NDArray
 
 Array: TypeAlias = NDArray[np.floating[Any]]
 
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
 
 def describe(letters: Sequence[str], shape: Sequence[int]) -> str:
     """The expected shape in letters and numbers: ``(2, N=4, H=16)``.
@@ -44,6 +46,22 @@ def float_array(name: str, value: object, dtype: np.dtype[Any]) -> Array:
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name}: expected a plain array, got one with a mask")
     return np.asarray(value)
+
+
+def any_float_array(name: str, value: object) -> Array:
+    """`value` itself if it is an array of float32 or float64."""
+    found = getattr(value, "dtype", type(value).__name__)
+    if not isinstance(value, np.ndarray) or value.dtype not in _FLOATS:
+        raise TypeError(f"{name}: expected an array of float32 or float64, got {found}")
+    return float_array(name, value, value.dtype)
+
+
+def integer_array(name: str, value: object) -> NDArray[Any]:
+    """`value` itself if it is an array of integers."""
+    found = getattr(value, "dtype", type(value).__name__)
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "iu":
+        raise TypeError(f"{name}: expected an array of integers, got {found}")
+    return value
 
 
 def as_tokens(name: str, ids: NDArray[Any]) -> Array:
@@ -165,7 +183,7 @@ def float_dtype(value: DTypeLike) -> np.dtype[Any]:
         dtype = np.dtype(value)
     except TypeError:
         raise TypeError(f"dtype: expected float32 or float64, got {value!r}") from None
-    if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+    if dtype not in _FLOATS:
         raise TypeError(f"dtype: expected float32 or float64, got {dtype}")
     return dtype
 

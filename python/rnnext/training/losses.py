@@ -1,0 +1,155 @@
+"""Losses with their gradients: means over the steps that exist."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .._coverage import checked_lengths
+from .._validation import Array, any_float_array, integer_array, of_shape
+
+
+def softmax_cross_entropy(
+    logits: Array,
+    targets: NDArray[Any],
+    *,
+    lengths: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+) -> tuple[float, Array]:
+    """Mean cross-entropy of softmax(`logits`) in nats, and its gradient.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (..., C)
+        Of float32 or float64, usually (T, N, C) or (N, C).
+    targets : ndarray of integers of shape (...)
+        The right class of each row, 0 to C - 1; where a row does not count, anything.
+    lengths : integers of shape (N,), optional
+        Of logits (T, N, C): the steps of every sequence that count.
+    mask : booleans of shape (...), optional
+        False: the row does not count.
+
+    Returns
+    -------
+    loss : float
+        Mean over the rows that count; 0 if there are none.
+    dlogits : ndarray of shape (..., C)
+        Its gradient with respect to `logits`: ``(softmax(logits) - onehot) / rows``,
+        zero where a row does not count.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an array is of the wrong dtype or shape, or a target that counts is no class.
+
+    Examples
+    --------
+    >>> import numpy as np, rnnext
+    >>> logits = np.zeros((5, 2, 4), np.float32)
+    >>> targets = np.full((5, 2), 3)
+    >>> loss, dlogits = rnnext.softmax_cross_entropy(logits, targets, lengths=[5, 3])
+    >>> round(loss, 4), dlogits[0, 0] * 8
+    (1.3863, array([ 0.25,  0.25,  0.25, -0.75], dtype=float32))
+    """
+    logits = any_float_array("logits", logits)
+    if not any(logits.shape[-1:]):
+        raise ValueError(f"logits: expected shape (..., C), got {logits.shape}")
+    outer, classes = logits.shape[:-1], logits.shape[-1]
+    targets = integer_array("targets", targets)
+    if targets.shape != outer:
+        raise ValueError(f"targets: expected shape {outer}, got {targets.shape}")
+    counts = _counting(outer, lengths, mask).reshape(-1)
+    ids = targets.reshape(-1)
+    wrong = counts & ((ids < 0) | (ids >= classes))
+    if wrong.any():
+        raise ValueError(
+            f"targets: expected 0 to C-1={classes - 1}, got {ids[wrong][0]}"
+        )
+    ids = np.where(counts, ids, 0).astype(np.intp)
+    rows = logits.reshape(-1, classes)
+    right = np.arange(len(rows)), ids
+    shifted = rows - rows.max(axis=1, keepdims=True)
+    p = np.exp(shifted)
+    total = p.sum(axis=1, keepdims=True)
+    losses = np.log(total[:, 0]) - shifted[right]
+    number = max(int(counts.sum()), 1)
+    p /= total
+    p[right] -= 1
+    p /= number
+    p[~counts] = 0
+    loss = float(losses[counts].sum(dtype=np.float64)) / number
+    return loss, p.reshape(logits.shape)
+
+
+def mse_loss(
+    y: Array,
+    targets: Array,
+    *,
+    lengths: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+) -> tuple[float, Array]:
+    """Mean squared difference, and its gradient.
+
+    Parameters
+    ----------
+    y : ndarray of shape (..., F)
+        Of float32 or float64, usually (T, N, F) or (N, F).
+    targets : ndarray of the shape and dtype of `y`
+        Where a row does not count, anything.
+    lengths : integers of shape (N,), optional
+        Of y (T, N, F): the steps of every sequence that count.
+    mask : booleans of shape (...), optional
+        False: the row does not count.
+
+    Returns
+    -------
+    loss : float
+        Mean over the numbers of the rows that count; 0 if there are none.
+    dy : ndarray of the shape of `y`
+        Its gradient with respect to `y`: ``2 (y - targets) / numbers``, zero where a
+        row does not count.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an array is of the wrong dtype or shape.
+
+    Examples
+    --------
+    >>> import numpy as np, rnnext
+    >>> y, targets = np.ones((2, 2)), np.array([[1.0, 3.0], [1.0, 1.0]])
+    >>> loss, dy = rnnext.mse_loss(y, targets)
+    >>> loss, dy[0]
+    (1.0, array([ 0., -1.]))
+    """
+    y = any_float_array("y", y)
+    targets = of_shape("targets", targets, y.dtype, [""] * y.ndim, y.shape)
+    counts = _counting(y.shape[:-1], lengths, mask)
+    difference = np.where(counts[..., None], y - targets, y.dtype.type(0))
+    number = max(int(counts.sum()) * y.shape[-1], 1)
+    loss = float(np.square(difference, dtype=np.float64).sum()) / number
+    return loss, difference * y.dtype.type(2 / number)
+
+
+def _counting(
+    outer: tuple[int, ...], lengths: ArrayLike | None, mask: ArrayLike | None
+) -> NDArray[np.bool_]:
+    """Which rows count."""
+    counts = np.ones(outer, np.bool_)
+    if lengths is not None:
+        if len(outer) != 2:
+            raise ValueError(
+                f"lengths: expected with an array (T, N, features), got rows {outer}"
+            )
+        T, N = outer
+        counts &= np.arange(T)[:, None] < checked_lengths(lengths, T, N)
+    if mask is not None:
+        given = np.asarray(mask)
+        if given.dtype != np.bool_:
+            raise TypeError(f"mask: expected booleans, got dtype {given.dtype}")
+        if given.shape != outer:
+            raise ValueError(f"mask: expected shape {outer}, got {given.shape}")
+        counts &= given
+    return counts
