@@ -122,6 +122,57 @@ def train(workers):
     return found
 
 
+def ragged():
+    """Batches of sequences of different lengths, for a labelling of every step."""
+    rng = np.random.default_rng(6)
+    for _ in range(STEPS):
+        x = rng.standard_normal((T, N, I))
+        yield x, (x.sum(axis=2) > 0).astype(int), rng.integers(0, T + 1, N)
+
+
+def fit(data, workers=None, **options):
+    """The kit's loop over `data`: the history and the model."""
+    first = 0 if workers is None else workers.rank  # rank 0 has the parameters
+    layers = (
+        rnnext.GRU(I, H, dtype=np.float64, rng=first),
+        rnnext.Linear(H, 2, dtype=np.float64, rng=first),
+    )
+    model = rnnext.Sequential(*layers)
+    history = rnnext.train(
+        model,
+        data,
+        rnnext.softmax_cross_entropy,
+        rnnext.Adam(0.05),
+        epochs=2,
+        validation=data,
+        clip=0.5,
+        workers=workers,
+        **options,
+    )
+    return history, model
+
+
+def loop(workers):
+    """The kit's loop; a stop that only one rank asks for; batches that do not fit."""
+    data = [
+        (workers.shard(x), workers.shard(y), workers.shard(lengths, axis=0))
+        for x, y, lengths in ragged()
+    ]
+    history, model = fit(data, workers)
+    found = {f"model.{name}": array for name, array in model.parameters.items()}
+    found["loss"] = np.array(history.loss)
+    found["norm"] = np.array(history.gradient_norm)
+    found["epochs"] = np.array([epoch["validation_loss"] for epoch in history.epochs])
+
+    def stop(history):
+        return workers.rank == 1 and history.steps == 3
+
+    found["stopped"] = np.array(fit(data, workers, on_step=stop)[0].steps)
+    fewer = data[workers.rank :]
+    found["fewer"] = np.array(refused(ValueError, lambda: fit(fewer, workers)))
+    return found
+
+
 def fail(workers):
     workers.last_words = LAST_WORDS
     if workers.rank == 1:

@@ -130,6 +130,22 @@ def test_the_same_bits_on_every_rank_and_run_after_run(trained, tmp_path):
         assert_same_bits(found, trained[0])
 
 
+def test_the_kits_loop_on_two_ranks(tmp_path):
+    data = list(cases.ragged())
+    history, model = cases.fit(data)
+    first, second = run("loop", 2, tmp_path)
+    for found in (first, second):
+        told = str(found.pop("fewer"))
+        assert "batches: expected as many on every rank" in told
+    assert_same_bits(first, second)
+    np.testing.assert_allclose(first["loss"], history.loss, rtol=1e-12)
+    np.testing.assert_allclose(first["norm"], history.gradient_norm, rtol=1e-12)
+    for name, array in part(first, "model.").items():
+        np.testing.assert_allclose(array, model.parameters[name], rtol=1e-9)
+    assert first["epochs"][1] < first["epochs"][0]
+    assert first["stopped"] == 3
+
+
 @pytest.mark.parametrize(
     ("case", "code", "told"),
     [

@@ -7,11 +7,16 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from .._validation import Array, boolean, generator, positive_integer
 from .optimizers import Optimizer, clip_grad_norm
 from .sequential import Sequential
+
+if TYPE_CHECKING:
+    from ..distributed import Workers
 
 Loss = Callable[..., tuple[float, Array]]
 
@@ -55,6 +60,7 @@ def train(
     progress: bool | None = None,
     rng: object = None,
     on_step: Callable[[History], object] | None = None,
+    workers: Workers | None = None,
 ) -> History:
     """Forward, loss, backward, step: for every batch of every epoch.
 
@@ -85,6 +91,11 @@ def train(
         What dropout draws from; by default each layer's own generator.
     on_step : callable, optional
         Given the history after every step; true ends the training.
+    workers : rnnext.distributed.Workers, optional
+        Trains one model on several ranks, from the parameters of rank 0: batches (and
+        validation) are this rank's part of each (`Workers.shard`), as many as on every
+        other rank; the gradients, and what the history has of losses and metrics, are
+        those of the whole. The loss has to be a mean over sequences or their steps.
 
     Returns
     -------
@@ -124,6 +135,8 @@ def train(
     source = None if rng is None else generator("rng", rng)
     history, start = History(), time.perf_counter()
     stopped = False
+    if workers is not None:
+        workers.broadcast(model)
     with _bar(progress, epochs) as bar:
         for _ in range(epochs):
             first, state = history.steps, None
@@ -134,6 +147,10 @@ def train(
                 state = state_n
                 value, dy = _loss(loss, y, targets, lengths)
                 gradients = model.backward(cache, dy, need_x=False)
+                if workers is not None:
+                    weight = _counted(y, lengths)
+                    value = _of_all(workers, weight, value)
+                    workers.average(gradients, weight)
                 norm = clip_grad_norm(gradients, clip or math.inf)
                 if not (math.isfinite(value) and math.isfinite(norm)):
                     raise FloatingPointError(
@@ -145,14 +162,22 @@ def train(
                 history.learning_rate.append(optimizer.rate)
                 optimizer.step(model, gradients)
                 history.seconds.append(time.perf_counter() - start)
-                if on_step is not None and on_step(history):
-                    stopped = True
+                stopped = on_step is not None and bool(on_step(history))
+                if workers is not None and on_step is not None:
+                    stopped = bool(workers.sum(stopped))
+                if stopped:
                     break
+            if workers is not None and not stopped:
+                _of_all(workers, None)
             if history.steps == first:
                 raise ValueError("batches: expected at least one, got none")
             epoch = {"loss": math.fsum(history.loss[first:]) / (history.steps - first)}
             if validation is not None:
-                epoch |= evaluate(model, validation, loss, metrics)
+                measured = evaluate(model, validation, loss, metrics)
+                if workers is not None:
+                    means = workers.sum(list(measured.values())) / workers.size
+                    measured = dict(zip(measured, means.tolist(), strict=True))
+                epoch |= measured
             history.epochs.append(epoch)
             bar.set_postfix(epoch)
             bar.update()
@@ -232,6 +257,24 @@ def _loss(loss: Callable[..., Any], y: Array, targets: Any, lengths: Any) -> Any
     if lengths is None or y.ndim < 3:
         return loss(y, targets)
     return loss(y, targets, lengths=lengths)
+
+
+def _counted(y: Array, lengths: Any) -> int:
+    """What the mean of a loss is over: the sequences, or their steps."""
+    if lengths is None or y.ndim < 3:
+        return math.prod(y.shape[:-1])
+    return int(np.sum(lengths))
+
+
+def _of_all(workers: Workers, weight: int | None, value: float = 0.0) -> float:
+    """The loss of the whole batch; a weight of None says that there is no batch."""
+    weighted = [0.0, 0.0, 0.0] if weight is None else [1.0, weight, weight * value]
+    ranks, total, loss = workers.sum(weighted).tolist()
+    if ranks != (0 if weight is None else workers.size):
+        raise ValueError(
+            "batches: expected as many on every rank, this epoch one has fewer"
+        )
+    return loss / total if total else 0.0
 
 
 class _NoBar:
