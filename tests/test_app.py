@@ -17,8 +17,9 @@ from safetensors.numpy import load_file, save_file
 import rnnext
 from rnnext.app import train
 from rnnext.app.cli import main
-from rnnext.app.files import KEY, load_model
+from rnnext.app.files import load_model
 from rnnext.app.interrupt import interruptible
+from rnnext.files import KEY, _crc32
 
 TALE = "one cat sat on the mat while two dogs ran over a hill and sang"
 WORDS = TALE.split()
@@ -110,7 +111,7 @@ def test_on_a_terminal_progress_is_a_bar_or_lines(text, tmp_path, has_tqdm):
     code = "import sys; from rnnext.app.cli import main; "
     if not has_tqdm:
         code += "sys.modules['tqdm'] = None; "
-    argv = ["train", text, "--epochs", "1", "--out", str(tmp_path / "m"), *QUICK]
+    argv = ["train", text, "--epochs", "1", "--out", str(tmp_path / "m.npz"), *QUICK]
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-c", f"{code}sys.exit(main({argv!r}))"],
@@ -162,21 +163,25 @@ def test_seconds_end_a_training(text, tmp_path, capsys):
     assert "100%" in capsys.readouterr().err
 
 
-def test_out_may_be_a_folder_or_any_name(text, tmp_path):
+def test_out_may_be_a_folder_or_a_name(text, tmp_path):
     argv = ["train", text, "--epochs", "1", "--cell", "gru", *QUICK]
     assert main([*argv, "--out", str(tmp_path)]) == 0
-    assert main([*argv, "--out", str(tmp_path / "other.png")]) == 0
-    names = ["other.png", "other.png.png", "words-gru.png", "words-gru.safetensors"]
+    assert main([*argv, "--out", str(tmp_path / "other.npz")]) == 0
+    names = ["other.npz", "other.png", "words-gru.png", "words-gru.safetensors"]
     assert sorted(os.listdir(tmp_path)) == names
-    load_model(str(tmp_path / "other.png"))
+    pair = [load_model(str(tmp_path / name))[0].state_dict() for name in names[::3]]
+    for name, array in pair[0].items():
+        assert (array == pair[1][name]).all()
 
 
 def test_metadata(model):
     with safe_open(model, framework="numpy") as file:
         about = json.loads(file.metadata()[KEY])
-    config = {"cell": "lstm", "hidden_size": 24, "layers": 1, "dtype": "float32"}
     characters = "".join(sorted(set(pattern())))
-    assert about["config"] == config | {"vocabulary_size": len(characters)}
+    layers = dict(about["model"]["layers"])
+    sizes = {"input_size": len(characters), "hidden_size": 24, "forget_bias": 1.0}
+    assert layers["rnn"] == {"class": "LSTM", "arguments": sizes}
+    about = about["metadata"]
     assert about["vocabulary"] == characters
     assert about["training"]["epochs"] == 4
     assert about["training"]["seconds"] is None
@@ -185,7 +190,7 @@ def test_metadata(model):
     assert training == about["training"]
     stored = load_file(model)
     parameters = loaded.state_dict()
-    assert list(parameters) == list(loaded.config.shapes())
+    assert list(parameters) == list(loaded.parameters)
     assert parameters.keys() == stored.keys()
     for name, value in parameters.items():
         assert value.tobytes() == stored[name].tobytes()
@@ -336,8 +341,8 @@ def test_sample_in_an_encoding_without_the_characters(tmp_path):
         (["--cell", "cnn"], "--cell: invalid choice: 'cnn'"),
         (["--dtype", "float16"], "--dtype: invalid choice: 'float16'"),
         (["--colour", "red"], "unrecognized arguments: --colour red"),
-        (["--out", "no/such/folder/m"], "cannot write no/such/folder/m: no folder "),
-        (["--out", "/dev/null"], "cannot write /dev/null: not a regular file"),
+        (["--out", "no/such/m.npz"], "cannot write no/such/m.npz: no folder "),
+        (["--out", "/dev/null"], "expected a name that ends with .safetensors or .npz"),
     ],
 )
 def test_wrong_options_of_train(text, capsys, options, expected):
@@ -405,43 +410,52 @@ def test_wrong_models(model, tmp_path, monkeypatch, capsys):
     save_file(tensors, "deep", {KEY: "[" * 100_000})
     save_file(tensors, "other", {KEY: "[]"})
     save_file(tensors, "newer", {KEY: json.dumps(about | {"version": 2})})
+    del about["crc32"]
 
-    def forged(name, **change):
-        config = about["config"] | change
-        save_file(tensors, name, {KEY: json.dumps(about | {"config": config})})
+    def forged(name, about=about, tensors=tensors):
+        text = json.dumps(about | {"crc32": _crc32(about, tensors)})
+        save_file(tensors, name, {KEY: text})
 
-    forged("larger", hidden_size=10**9)
-    forged("deeper", layers=10**9)
-    forged("negative", hidden_size=-24)
-    forged("float", hidden_size=24.0)
-    forged("cell", cell=["lstm"])
-    forged("dtype", dtype="float64")
-    forged("extra", colour="red")
-    wrong = json.dumps(about | {"vocabulary": "ab"})
-    save_file(tensors, "vocabulary", {KEY: wrong})
+    def of_layer(**change):
+        layers = json.loads(json.dumps(about["model"]["layers"]))
+        layers[0][1]["arguments"] |= change
+        return about | {"model": {"class": "Sequential", "layers": layers}}
+
+    forged("larger", of_layer(hidden_size=10**9))
+    forged("deeper", of_layer(num_layers=10**9))
+    forged("negative", of_layer(hidden_size=-24))
+    forged("float", of_layer(hidden_size=24.0))
+    forged("dtype", of_layer(dtype="float64"))
+    forged("extra", of_layer(colour="red"))
+    forged("reversed", of_layer(reverse=True))
+    forged("vocabulary", about | {"metadata": {"vocabulary": "ab"}})
+    forged("layer", about | {"model": about["model"]["layers"][0][1]})
     bad = tensors | {"head.bias": np.full_like(tensors["head.bias"], np.nan)}
-    save_file(bad, "nan", {KEY: json.dumps(about)})
+    forged("nan", tensors=bad)
+    rnnext.save("another.npz", rnnext.GRU(3, 4))
     for name, expected in {
         "missing": "cannot read missing: No such file or directory",
         "folder": "cannot read folder: Is a directory",
-        "empty": "empty is not a model of `rnnext train`: ",
-        "text": "text is not a model of `rnnext train`: ",
-        "truncated": "truncated is not a model of `rnnext train`: ",
-        "header": "header is not a model of `rnnext train`: ",
+        "empty": "empty: not a file of rnnext.save: ",
+        "text": "text: not a file of rnnext.save: ",
+        "truncated": "truncated: not a file of rnnext.save: ",
+        "header": "header: not a file of rnnext.save: ",
         "foreign": "its metadata is of another program",
-        "noise": "noise is not a model of `rnnext train`: ",
-        "deep": "deep is not a model of `rnnext train`: ",
-        "other": "its metadata is of another format",
+        "noise": "noise: not a file of rnnext.save: ",
+        "deep": "deep: not a file of rnnext.save: ",
+        "other": "its configuration is incomplete",
         "newer": "version 2, this rnnext reads 1",
-        "larger": "its tensors are not those of its configuration",
-        "deeper": "its tensors are not those of its configuration",
-        "negative": "a size that is not a positive integer",
-        "float": "a size that is not a positive integer",
-        "cell": "an unknown cell or dtype",
-        "dtype": "its tensors are not those of its configuration",
-        "extra": "its configuration is incomplete",
-        "vocabulary": "its vocabulary does not fit its configuration",
+        "larger": "its configuration asks for more numbers than it holds",
+        "deeper": "its configuration asks for more numbers than it holds",
+        "negative": "hidden_size: expected 1 or more, got -24",
+        "float": "hidden_size: expected an integer, got float",
+        "dtype": "expected one dtype, got ",
+        "extra": "unexpected keyword argument 'colour'",
+        "reversed": "reversed is not a model of `rnnext train`: it is ",
+        "vocabulary": "its vocabulary does not fit it",
+        "layer": "layer: not a file of rnnext.save: its arrays are not those of",
         "nan": "nan holds weights that are not finite numbers",
+        "another.npz": "is not a model of `rnnext train`: it is GRU(3, 4)",
     }.items():
         assert expected in refused(capsys, "sample", name)
 

@@ -105,6 +105,7 @@ def load(path: str | os.PathLike[str], *, with_metadata: bool = False) -> Any:
     Parameters
     ----------
     path : str or path
+        Of either kind, whatever its name.
     with_metadata : bool, default False
         Whether to return ``(model, metadata)``.
 
@@ -132,7 +133,9 @@ def load(path: str | os.PathLike[str], *, with_metadata: bool = False) -> Any:
     >>> metadata["classes"], again
     (['cat', 'dog'], Sequential({'0': LSTM(3, 4), '1': Linear(4, 2)}))
     """
-    reading = _read_npz if _ending(path) == ".npz" else _read_safetensors
+    with open(path, "rb") as file:
+        is_zip = file.read(2) == b"PK"
+    reading = _read_npz if is_zip else _read_safetensors
     try:
         with reading(path) as (text, shapes, read):
             about = _about(text)
@@ -310,8 +313,6 @@ def _made(described: object, source: _Bounded, numbers: int, arrays: int) -> Any
 @contextmanager
 def _read_safetensors(path: str | os.PathLike[str]) -> Iterator[Any]:
     safe_open, failure = _safetensors("safe_open"), _safetensors("SafetensorError")
-    with open(path, "rb"):  # what the system says is clearer than the library
-        pass
     try:
         with safe_open(path, framework="numpy") as file:
             text = (file.metadata() or {}).get(KEY)
@@ -344,8 +345,6 @@ _NO_ZIP = (
 @contextmanager
 def _read_npz(path: str | os.PathLike[str]) -> Iterator[Any]:
     # NumPy's own reader takes the memory that a file asks for.
-    with open(path, "rb"):  # what the system says is clearer
-        pass
     try:
         with zipfile.ZipFile(path) as file:
             members = {}

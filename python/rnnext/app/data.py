@@ -112,7 +112,7 @@ class Vocabulary:
 
         Returns
         -------
-        ndarray of int32, shape (len(text),)
+        ndarray of intp, shape (len(text),)
 
         Raises
         ------
@@ -120,7 +120,7 @@ class Vocabulary:
             Naming the characters that the vocabulary lacks.
         """
         known, codes = _code_points(self.characters), _code_points(text)
-        ids = np.searchsorted(known, codes).astype(np.int32)
+        ids = np.searchsorted(known, codes)
         np.minimum(ids, len(known) - 1, out=ids)
         strange = known[ids] != codes
         if strange.any():

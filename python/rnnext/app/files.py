@@ -1,27 +1,27 @@
-"""The model file: safetensors, with configuration and vocabulary in its metadata."""
+"""The model file: a model of `rnnext.save`, with the vocabulary in its metadata."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
 
+import rnnext
+from rnnext import Linear, Sequential, files
+
 from .data import Vocabulary
 from .errors import AppError, missing
-from .model import CELLS, DTYPES, CharModel, ModelConfig
+from .model import CELLS
 
-KEY = "rnnext"
-FORMAT = "rnnext character model"
-VERSION = 1
+ENDINGS = (".safetensors", ".npz")
 
 
-def require_safetensors() -> None:
-    """Raise AppError, with what to install, when safetensors is missing."""
+def require_library(path: str) -> None:
+    """Raise AppError, with what to install, where a file needs what is missing."""
+    if path.endswith(".npz"):
+        return
     try:
         import safetensors  # noqa: F401
     except ImportError as error:
@@ -30,7 +30,7 @@ def require_safetensors() -> None:
 
 def save_model(
     path: str,
-    model: CharModel,
+    model: Sequential,
     vocabulary: Vocabulary,
     training: Mapping[str, Any] | None = None,
 ) -> None:
@@ -39,7 +39,9 @@ def save_model(
     Parameters
     ----------
     path : str
-    model : CharModel
+        Ends with one of `ENDINGS`.
+    model : Sequential
+        A character model.
     vocabulary : Vocabulary
     training : mapping, optional
         How it was made, for people to read; anything that JSON can hold.
@@ -49,19 +51,12 @@ def save_model(
     AppError
         When safetensors is missing or the file cannot be written.
     """
-    require_safetensors()
-    from safetensors.numpy import save
-
-    about = {
-        "format": FORMAT,
-        "version": VERSION,
-        "config": asdict(model.config),
-        "vocabulary": vocabulary.characters,
-        "training": dict(training or {}),
-    }
-    # One key: the library does not keep the order of several.
-    metadata = {KEY: json.dumps(about)}
-    write_atomically(path, save(model.state_dict(), metadata))
+    require_library(path)
+    about = {"vocabulary": vocabulary.characters, "training": dict(training or {})}
+    try:
+        rnnext.save(path, model, metadata=about)
+    except OSError as error:
+        raise AppError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def write_atomically(path: str, content: bytes) -> None:
@@ -79,23 +74,14 @@ def write_atomically(path: str, content: bytes) -> None:
         When it cannot be written.
     """
     check_writable(path)
-    target = os.path.realpath(path)
-    temporary = f"{target}.{os.getpid()}.tmp"
     try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
+        files.write_atomically(path, content)
     except OSError as error:
         raise AppError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            os.remove(temporary)
 
 
 def check_writable(path: str) -> None:
-    """Find out early whether `write_atomically` can write a file.
+    """Find out early whether a file can be written.
 
     Parameters
     ----------
@@ -116,7 +102,7 @@ def check_writable(path: str) -> None:
         raise AppError(f"cannot write {path}: no permission to write in {folder}")
 
 
-def load_model(path: str) -> tuple[CharModel, Vocabulary, dict[str, Any]]:
+def load_model(path: str) -> tuple[Sequential, Vocabulary, dict[str, Any]]:
     """Read a model file.
 
     Parameters
@@ -125,7 +111,7 @@ def load_model(path: str) -> tuple[CharModel, Vocabulary, dict[str, Any]]:
 
     Returns
     -------
-    model : CharModel
+    model : Sequential
     vocabulary : Vocabulary
     training : dict
         What `save_model` was given.
@@ -135,63 +121,44 @@ def load_model(path: str) -> tuple[CharModel, Vocabulary, dict[str, Any]]:
     AppError
         When safetensors is missing or the file is not such a model.
     """
-    require_safetensors()
-    from safetensors import SafetensorError, safe_open
-
     try:
-        with open(path, "rb"):  # what the system says is clearer than the library
-            pass
-        with safe_open(path, framework="numpy") as file:
-            config, vocabulary, training = _about(file.metadata() or {})
-            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-            # A forged number of layers is not worth a dictionary of that size.
-            expected = config.shapes() if config.layers < len(slices) else {}
-            dtype = {"float32": "F32", "float64": "F64"}[config.dtype]
-            if {k: tuple(s.get_shape()) for k, s in slices.items()} != expected or any(
-                s.get_dtype() != dtype for s in slices.values()
-            ):
-                raise _Foreign("its tensors are not those of its configuration")
-            parameters = {name: file.get_tensor(name) for name in expected}
+        model, about = rnnext.load(path, with_metadata=True)
+    except ImportError as error:
+        raise AppError(missing("safetensors", "the model file")) from error
     except OSError as error:
         raise AppError(f"cannot read {path}: {error.strerror or error}") from error
-    except (SafetensorError, RecursionError, ValueError) as error:
-        raise AppError(f"{path} is not a model of `rnnext train`: {error}") from error
-    if not all(np.isfinite(p).all() for p in parameters.values()):
-        raise AppError(f"{path} holds weights that are not finite numbers")
-    model = CharModel(config, rng=0)
-    model.load_state_dict(parameters)
-    return model, vocabulary, training
-
-
-class _Foreign(ValueError):
-    """The file is something else; the text says what is wrong with it."""
-
-
-def _about(
-    metadata: Mapping[str, str],
-) -> tuple[ModelConfig, Vocabulary, dict[str, Any]]:
-    if KEY not in metadata:
-        raise _Foreign("its metadata is of another program")
-    about = json.loads(metadata[KEY])
-    if not isinstance(about, dict) or about.get("format") != FORMAT:
-        raise _Foreign("its metadata is of another format")
-    if about.get("version") != VERSION:
-        raise _Foreign(f"version {about.get('version')!r}, this rnnext reads {VERSION}")
-    config, characters = about.get("config"), about.get("vocabulary")
-    names = {field.name: field.type for field in fields(ModelConfig)}
-    if not isinstance(config, dict) or config.keys() != names.keys():
-        raise _Foreign("its configuration is incomplete")
-    sizes = [config[name] for name in ("vocabulary_size", "hidden_size", "layers")]
-    if not all(type(size) is int and size > 0 for size in sizes):
-        raise _Foreign("its configuration has a size that is not a positive integer")
-    if config["cell"] not in tuple(CELLS) or config["dtype"] not in DTYPES:
-        raise _Foreign("its configuration has an unknown cell or dtype")
+    except ValueError as error:
+        raise AppError(str(error)) from error
+    if not _predicts_characters(model):
+        raise AppError(f"{path} is not a model of `rnnext train`: it is {model!r}")
+    characters = about.get("vocabulary")
     if (
         not isinstance(characters, str)
-        or len(characters) != config["vocabulary_size"]
+        or len(characters) != model.layers["rnn"].input_size
         or "".join(sorted(set(characters))) != characters
     ):
-        raise _Foreign("its vocabulary does not fit its configuration")
+        raise AppError(
+            f"{path} is not a model of `rnnext train`: its vocabulary does not fit it"
+        )
+    if not all(np.isfinite(p).all() for p in model.parameters.values()):
+        raise AppError(f"{path} holds weights that are not finite numbers")
     training = about.get("training")
     known = training if isinstance(training, dict) else {}
-    return ModelConfig(**config), Vocabulary(characters), known
+    return model, Vocabulary(characters), known
+
+
+def _predicts_characters(model: object) -> bool:
+    if not isinstance(model, Sequential):
+        return False
+    if list(model.layers) != ["rnn", "dropout", "head"]:
+        return False
+    rnn: Any = model.layers["rnn"]
+    head = model.layers["head"]
+    return (
+        type(rnn) in CELLS.values()
+        and isinstance(head, Linear)
+        and not rnn.bidirectional
+        and not rnn.batch_first
+        and not rnn.reverse
+        and head.out_features == rnn.input_size
+    )

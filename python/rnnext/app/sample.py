@@ -8,12 +8,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from rnnext import Sequential
+from rnnext._validation import Array
+
 from .arguments import natural, not_negative
 from .data import Ids, Vocabulary
 from .errors import AppError
 from .files import load_model
-from .model import CharModel
-from .nn import Array
 
 NAME = "sample"
 HELP = "write text with a trained model"
@@ -85,7 +86,7 @@ def first_character(vocabulary: Vocabulary) -> Ids:
 
 
 def generate(
-    model: CharModel,
+    model: Sequential,
     prompt: Ids,
     length: int,
     temperature: float,
@@ -95,7 +96,7 @@ def generate(
 
     Parameters
     ----------
-    model : CharModel
+    model : Sequential
     prompt : ndarray of int, shape (n,)
         At least one character to start from.
     length : int
@@ -110,12 +111,12 @@ def generate(
         A character's id.
     """
     stream = model.stream()
-    for character in prompt[:-1]:
-        stream.step(int(character))
-    character = int(prompt[-1])
+    for i in range(len(prompt) - 1):
+        stream.step(prompt[i : i + 1])
+    last = prompt[-1:].copy()
     for _ in range(length):
-        character = draw(stream.step(character), temperature, rng)
-        yield character
+        last[0] = draw(stream.step(last)[0], temperature, rng)
+        yield int(last[0])
 
 
 def draw(logits: Array, temperature: float, rng: np.random.Generator) -> int:

@@ -13,14 +13,15 @@ from typing import Any, TypeVar
 import numpy as np
 
 import rnnext
+from rnnext import Sequential
 
 from .arguments import natural, positive, positive_number, rate
 from .baselines import bigram_bits, unigram_bits
 from .data import Streams, Vocabulary, base_name, fitting_batch, read_text, split
 from .errors import AppError
-from .files import check_writable, require_safetensors, save_model
+from .files import ENDINGS, check_writable, require_library, save_model
 from .interrupt import interruptible
-from .model import CELLS, DTYPES, CharModel, ModelConfig
+from .model import CELLS, DTYPES, character_model
 from .report import Report
 from .sample import first_character, generate
 from .trainer import Event, Trainer, TrainOptions
@@ -50,8 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         metavar="PATH",
-        help="model file, or a folder for it (default: TEXT-CELL.safetensors in the "
-        "current folder); the loss curve, a PNG file, is written beside it",
+        help="model file, .safetensors or .npz, or a folder for it (default: "
+        "TEXT-CELL.safetensors in the current folder); the loss curve, a PNG file, is "
+        "written beside it",
     )
     model = parser.add_argument_group("model")
     model.add_argument(
@@ -147,9 +149,9 @@ def run(arguments: argparse.Namespace) -> int:
     AppError
         For a wrong text, place or option.
     """
-    require_safetensors()
-    text = read_text(arguments.text)
     out = _out(arguments)
+    require_library(out)
+    text = read_text(arguments.text)
     check_writable(out)
     threads = rnnext.get_num_threads()
     try:
@@ -163,7 +165,14 @@ def run(arguments: argparse.Namespace) -> int:
 def _out(arguments: argparse.Namespace) -> str:
     name = f"{base_name(arguments.text)}-{arguments.cell}.safetensors"
     out: str = arguments.out or name
-    return os.path.join(out, name) if os.path.isdir(out) else out
+    if os.path.isdir(out):
+        return os.path.join(out, name)
+    if not out.endswith(ENDINGS):
+        raise AppError(
+            f"argument --out: expected a name that ends with {' or '.join(ENDINGS)}, "
+            f"or a folder, got {out}"
+        )
+    return out
 
 
 def _options(arguments: argparse.Namespace) -> TrainOptions:
@@ -184,17 +193,18 @@ def _train(arguments: argparse.Namespace, text: str, out: str) -> int:
     batch = fitting_batch(len(learnt), arguments.batch_size, length)
     train = Streams(learnt, batch)
     validation = Streams(held_out, fitting_batch(len(held_out), batch, length))
-    config = ModelConfig(
-        vocabulary_size=size,
-        cell=arguments.cell,
-        hidden_size=arguments.hidden_size,
-        layers=arguments.layers,
-        dtype=arguments.dtype,
-    )
     weights, dice = np.random.SeedSequence(arguments.seed).spawn(2)
     model = _try(
         "--hidden-size",
-        lambda: CharModel(config, dropout=arguments.dropout, rng=weights),
+        lambda: character_model(
+            size,
+            arguments.cell,
+            arguments.hidden_size,
+            arguments.layers,
+            arguments.dtype,
+            dropout=arguments.dropout,
+            rng=weights,
+        ),
     )
     baselines = {
         "bigram": bigram_bits(learnt, validation.inputs, validation.targets, size),
@@ -208,9 +218,9 @@ def _train(arguments: argparse.Namespace, text: str, out: str) -> int:
         print(
             f"{base_name(arguments.text)}: {len(text):,} characters, {size} different, "
             f"the last {len(held_out):,} for validation\n"
-            f"{config.layers} x {config.hidden_size} {config.cell.upper()}, "
-            f"{sum(p.size for p in model.state_dict().values()):,} parameters, "
-            f"{config.dtype}, threads: {rnnext.get_num_threads()}",
+            f"{arguments.layers} x {arguments.hidden_size} {arguments.cell.upper()}, "
+            f"{sum(p.size for p in model.parameters.values()):,} parameters, "
+            f"{model.dtype}, threads: {rnnext.get_num_threads()}",
             flush=True,
         )
         report = Report()
@@ -230,7 +240,7 @@ class _Keeper:
     """Keep the model file: the weights with the lowest validation loss so far."""
 
     path: str
-    model: CharModel
+    model: Sequential
     vocabulary: Vocabulary
     made: dict[str, Any]
     best: float | None = None
@@ -293,7 +303,7 @@ def _conclude(
         ratio = f"   this model's is {best / bits:.1%} of it" if bits else ""
         print(f"  {name:10} {bits:8.3f}{ratio}")
     print(f"model: {out}")
-    curve = os.path.splitext(out)[0] if out.endswith(".safetensors") else out
+    curve = os.path.splitext(out)[0]
     try:
         if report.curve.save(f"{curve}.png", baselines):
             print(f"loss curve: {curve}.png")

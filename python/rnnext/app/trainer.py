@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from rnnext import Adam, Sequential, clip_grad_norm, schedules, softmax_cross_entropy
+
 from .data import Ids, Streams
 from .errors import AppError
-from .model import CharModel
-from .nn import softmax_cross_entropy
-from .optim import Adam, clip_by_global_norm, cosine_decay
 
 VALIDATIONS = 10
+PARTS = 10**6  # of a training, as far as its learning rate goes
 
 
 class Diverged(AppError):
@@ -32,7 +32,7 @@ class TrainOptions:
     sequence_length : int
         T, steps of one back-propagation.
     learning_rate : float
-        At the start; it falls to a twentieth along half a cosine.
+        Of Adam, at the start; it falls to a twentieth along half a cosine.
     clip : float
         Greatest global norm of the gradient.
     epochs : int or None
@@ -84,7 +84,7 @@ class Trainer:
 
     Parameters
     ----------
-    model : CharModel
+    model : Sequential
     train, validation : Streams
     options : TrainOptions
         With epochs or seconds or both.
@@ -92,7 +92,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: CharModel,
+        model: Sequential,
         train: Streams,
         validation: Streams,
         options: TrainOptions,
@@ -102,6 +102,8 @@ class Trainer:
         self.validation = validation
         self.options = options
         self._adam = Adam()
+        start = options.learning_rate
+        self._rate = schedules.cosine_decay(start, PARTS, final=start / 20)
         self._pieces = train.count(options.sequence_length)
 
     def run(self, stopped: Callable[[], bool] = lambda: False) -> Iterator[Event]:
@@ -163,13 +165,12 @@ class Trainer:
     ) -> tuple[float, Any]:
         logits, state, cache = self.model.forward(inputs, state)
         loss, dlogits = softmax_cross_entropy(logits, targets)
-        gradients = self.model.backward(cache, dlogits)
-        norm = clip_by_global_norm(gradients, self.options.clip)
+        gradients = self.model.backward(cache, dlogits, need_x=False)
+        norm = clip_grad_norm(gradients, self.options.clip)
         if not math.isfinite(loss + norm):
             raise Diverged("the loss is not a finite number: lower --learning-rate")
-        rate = self.options.learning_rate * cosine_decay(progress)
-        with self.model.writable() as parameters:
-            self._adam.step(parameters, gradients, rate)
+        self._adam.learning_rate = self._rate(round(progress * PARTS))
+        self._adam.step(self.model, gradients)
         return loss, state
 
     @np.errstate(over="ignore", invalid="ignore")
@@ -186,7 +187,7 @@ class Trainer:
         """
         total, state = 0.0, None
         for inputs, targets in self.validation.chunks(self.options.sequence_length):
-            logits, state = self.model.predict(inputs, state)
+            logits, state = self.model(inputs, state)
             total += softmax_cross_entropy(logits, targets)[0] * targets.size
         if not math.isfinite(total):
             raise Diverged("the loss is not a finite number: lower --learning-rate")

@@ -49,7 +49,22 @@ class Dropout(Layer["Array | None"]):
         super().__init__({}, 0.0, np.dtype(np.float32), self._rng)
 
     def __call__(self, x: Array) -> Array:
-        """Inference: `x` itself."""
+        """Inference.
+
+        Parameters
+        ----------
+        x : ndarray of any shape
+
+        Returns
+        -------
+        ndarray
+            `x` itself.
+
+        Raises
+        ------
+        TypeError
+            If `x` is no array of float32 or float64.
+        """
         return any_float_array("x", x)
 
     def forward(
