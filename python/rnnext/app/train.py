@@ -7,24 +7,30 @@ import os
 import re
 import shlex
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from dataclasses import asdict
+from functools import partial
+from hashlib import sha256
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 import rnnext
-from rnnext import Sequential
 
 from .arguments import natural, positive, positive_number, rate
 from .baselines import bigram_bits, unigram_bits
+from .checkpoint import GO_ON, Checkpoint, Saver, default_path, opened
 from .data import Streams, Vocabulary, base_name, fitting_batch, read_text, split
 from .errors import AppError
-from .files import ENDINGS, check_writable, require_library, save_model
+from .files import ENDINGS, check_writable, require_library
 from .interrupt import interruptible
+from .keeper import Keeper
 from .model import CELLS, DTYPES, character_model
 from .report import Report
 from .sample import first_character, generate
 from .trainer import Event, Trainer, TrainOptions
+
+if TYPE_CHECKING:
+    from rnnext.distributed import Workers
 
 NAME = "train"
 HELP = "train a character-level language model"
@@ -34,7 +40,9 @@ BATCH_SIZE = 16
 DROPOUT = 0.2
 SAMPLE_LENGTH = 200
 SAMPLE_TEMPERATURE = 0.7
+CHECKPOINT_SECONDS = 30.0
 INTERRUPTED = 130
+MISTAKE = 2
 
 T = TypeVar("T")
 
@@ -127,6 +135,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="worker threads; they do not change the result (default: all CPUs)",
     )
+    going_on = parser.add_argument_group("interruptions and many machines")
+    going_on.add_argument(
+        "--checkpoint",
+        metavar="FILE",
+        help="write everything that the training needs to go on to this .npz file, and "
+        "at the end (default with --resume and --distributed: the model's name with "
+        ".checkpoint.npz)",
+    )
+    going_on.add_argument(
+        "--checkpoint-seconds",
+        type=positive_number,
+        default=CHECKPOINT_SECONDS,
+        metavar="X",
+        help="time between two checkpoints" + default,
+    )
+    going_on.add_argument(
+        "--checkpoint-steps",
+        type=positive,
+        metavar="N",
+        help="steps between two checkpoints, in place of time",
+    )
+    going_on.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the checkpoint, if there is one, to the bits of a training "
+        "that was never interrupted",
+    )
+    going_on.add_argument(
+        "--distributed",
+        action="store_true",
+        help="train on all ranks that mpiexec starts: `mpiexec -n 2 rnnext train "
+        "--distributed`; they share the streams of --batch-size",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -149,6 +190,22 @@ def run(arguments: argparse.Namespace) -> int:
     AppError
         For a wrong text, place or option.
     """
+    if not arguments.distributed:
+        return _run(arguments, None)
+    try:
+        from rnnext.distributed import Workers
+    except ImportError as error:
+        raise AppError(f"argument --distributed: {error}") from error
+    with Workers() as workers:
+        try:
+            return _run(arguments, workers)
+        except AppError as error:
+            if workers.size == 1:
+                raise
+            workers.abort(f"rnnext: error: {error}", MISTAKE)
+
+
+def _run(arguments: argparse.Namespace, workers: Workers | None) -> int:
     out = _out(arguments)
     require_library(out)
     text = read_text(arguments.text)
@@ -157,7 +214,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         if arguments.threads is not None:
             _try("--threads", lambda: rnnext.set_num_threads(arguments.threads))
-        return _train(arguments, text, out)
+        return _train(arguments, text, out, workers)
     finally:
         rnnext.set_num_threads(threads)
 
@@ -185,15 +242,35 @@ def _options(arguments: argparse.Namespace) -> TrainOptions:
     )
 
 
-def _train(arguments: argparse.Namespace, text: str, out: str) -> int:
+def _checkpoint(arguments: argparse.Namespace, out: str) -> str | None:
+    path: str | None = arguments.checkpoint
+    if path is None and (arguments.resume or arguments.distributed):
+        path = default_path(out)
+    if path is not None:
+        check_writable(path)
+        if os.path.realpath(path) == os.path.realpath(out):
+            raise AppError("argument --checkpoint: expected another file than --out")
+    return path
+
+
+def _train(
+    arguments: argparse.Namespace, text: str, out: str, workers: Workers | None
+) -> int:
     options = _options(arguments)
+    path = _checkpoint(arguments, out)
     vocabulary = Vocabulary.of(text)
     learnt, held_out = split(vocabulary.encode(text))
     length, size = options.sequence_length, len(vocabulary)
     batch = fitting_batch(len(learnt), arguments.batch_size, length)
     train = Streams(learnt, batch)
     validation = Streams(held_out, fitting_batch(len(held_out), batch, length))
-    weights, dice = np.random.SeedSequence(arguments.seed).spawn(2)
+    rank, ranks = (0, 1) if workers is None else (workers.rank, workers.size)
+    if ranks > batch:
+        raise AppError(
+            f"argument --batch-size: {batch} streams of this text do not go round "
+            f"{ranks} ranks"
+        )
+    weights, dropout = np.random.SeedSequence(arguments.seed).spawn(2)
     model = _try(
         "--hidden-size",
         lambda: character_model(
@@ -206,80 +283,123 @@ def _train(arguments: argparse.Namespace, text: str, out: str) -> int:
             rng=weights,
         ),
     )
+    trainer = Trainer(
+        model,
+        train if workers is None else train.shard(workers),
+        validation if workers is None else validation.shard(workers),
+        options,
+        np.random.default_rng(dropout.spawn(ranks)[rank]),
+        workers,
+    )
+    made = asdict(options) | {"batch_size": batch, "seed": arguments.seed}
+    made |= {"dropout": arguments.dropout}
+    decides = {"text": sha256(text.encode()).hexdigest()} | made | {"ranks": ranks}
+    decides |= {
+        name: getattr(arguments, name)
+        for name in ("cell", "layers", "hidden_size", "dtype")
+    }
+    saver_of = partial(
+        Saver,
+        path,
+        decides,
+        steps=arguments.checkpoint_steps,
+        seconds=arguments.checkpoint_seconds,
+        workers=workers,
+    )
+    found = None
+    if path is not None and not rank:
+        found = opened(path, decides, arguments.resume)
+    if workers is not None:
+        found = workers.comm.bcast(found)
+        workers.broadcast(model)
+    if rank:
+        saver = saver_of({"trainer": trainer}, tell=lambda _: None)
+        if found is not None:
+            saver.restore(found)
+        with interruptible() as interrupted:
+            _follow(trainer, saver, interrupted)
+            return INTERRUPTED if interrupted() else 0
     baselines = {
         "bigram": bigram_bits(learnt, validation.inputs, validation.targets, size),
         "unigram": unigram_bits(learnt, validation.targets, size),
     }
-    made = asdict(options) | {"batch_size": batch, "seed": arguments.seed}
-    made |= {"dropout": arguments.dropout, "text": base_name(arguments.text)}
-    keeper = _Keeper(out, model, vocabulary, made)
-    trainer = Trainer(model, train, validation, options)
+    made |= {"text": base_name(arguments.text)}
+    keeper = Keeper(out, model, vocabulary, made)
     with interruptible() as interrupted:
         print(
             f"{base_name(arguments.text)}: {len(text):,} characters, {size} different, "
             f"the last {len(held_out):,} for validation\n"
             f"{arguments.layers} x {arguments.hidden_size} {arguments.cell.upper()}, "
             f"{sum(p.size for p in model.parameters.values()):,} parameters, "
-            f"{model.dtype}, threads: {rnnext.get_num_threads()}",
+            f"{model.dtype}, threads: {rnnext.get_num_threads()}"
+            + (f" on each of {ranks} ranks" if ranks > 1 else ""),
             flush=True,
         )
         report = Report()
         if batch != arguments.batch_size:
             report.note(f"batch size {batch}: the text is too short for more")
+        parts = {"trainer": trainer, "keeper": keeper, "report": report}
+        saver = saver_of(parts, tell=report.note)
+        if found is not None:
+            saver.restore(found)
+        if arguments.resume:
+            report.note(_from_where(found, path, ranks))
         try:
-            _fit(trainer, keeper, report, np.random.default_rng(dice), interrupted)
+            _lead(trainer, keeper, report, saver, arguments.seed, interrupted)
         finally:
             report.close()
         stopped = interrupted()
     _conclude(report, keeper, baselines, vocabulary.decode(held_out[:1000]))
+    if stopped and path is not None:
+        print(f"go on:\n  {GO_ON}")
     return INTERRUPTED if stopped else 0
 
 
-@dataclass
-class _Keeper:
-    """Keep the model file: the weights with the lowest validation loss so far."""
-
-    path: str
-    model: Sequential
-    vocabulary: Vocabulary
-    made: dict[str, Any]
-    best: float | None = None
-    written: bool = False
-
-    def before_validation(self, event: Event) -> None:
-        """See to it that there is a file: a second Ctrl-C may end the validation."""
-        if not self.written:
-            self._write(event)
-
-    def after_validation(self, event: Event, bits: float) -> None:
-        """Write the model if it is the best."""
-        if self.best is None or bits < self.best:
-            self.best = bits
-            self._write(event)
-
-    def _write(self, event: Event) -> None:
-        reached = {"characters": event.characters, "validation_bits": self.best}
-        save_model(self.path, self.model, self.vocabulary, self.made | reached)
-        self.written = True
+def _from_where(found: Checkpoint | None, path: str | None, ranks: int) -> str:
+    if found is None:
+        return f"no checkpoint {path} yet: from the beginning"
+    words = f"going on from step {found.step} of {path}"
+    if found.run["ranks"] != ranks:
+        words += f", made by {found.run['ranks']} ranks: dropout draws anew"
+    return words
 
 
-def _fit(
+def _lead(
     trainer: Trainer,
-    keeper: _Keeper,
+    keeper: Keeper,
     report: Report,
-    rng: np.random.Generator,
+    saver: Saver,
+    seed: int,
     stopped: Callable[[], bool],
 ) -> None:
+    def validate(event: Event) -> None:
+        keeper.before_validation(event.characters)
+        bits = trainer.validate()
+        keeper.after_validation(event.characters, bits)
+        report.validation(event, bits, _sample(keeper, [seed, event.step]))
+
     for event in trainer.run(stopped):
         report.step(event)
         if event.due:
-            keeper.before_validation(event)
-            bits = trainer.validate()
-            keeper.after_validation(event, bits)
-            report.validation(event, bits, _sample(keeper, rng))
+            validate(event)
+        saver.after(event)
+        # What only an interruption brings about is not for the checkpoint.
+        if event.last and not event.due:
+            validate(event)
 
 
-def _sample(keeper: _Keeper, rng: np.random.Generator) -> str:
+def _follow(trainer: Trainer, saver: Saver, stopped: Callable[[], bool]) -> None:
+    """What `_lead` does, as far as it takes every rank."""
+    for event in trainer.run(stopped):
+        if event.due:
+            trainer.validate()
+        saver.after(event)
+        if event.last and not event.due:
+            trainer.validate()
+
+
+def _sample(keeper: Keeper, seed: list[int]) -> str:
+    rng = np.random.default_rng(seed)
     start = first_character(keeper.vocabulary)
     drawn = generate(keeper.model, start, SAMPLE_LENGTH, SAMPLE_TEMPERATURE, rng)
     return "".join(keeper.vocabulary.characters[i] for i in drawn)
@@ -294,7 +414,7 @@ def _try(option: str, action: Callable[[], T]) -> T:
 
 
 def _conclude(
-    report: Report, keeper: _Keeper, baselines: dict[str, float], unseen: str
+    report: Report, keeper: Keeper, baselines: dict[str, float], unseen: str
 ) -> None:
     best, out = keeper.best or 0.0, keeper.path
     print("validation, bits per character:")
