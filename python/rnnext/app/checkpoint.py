@@ -6,6 +6,7 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,17 @@ if TYPE_CHECKING:
 KEY = "rnnext.checkpoint"
 VERSION = 1
 GO_ON = "the same command with --resume"
+
+# What comes of reading a file of another kind, or a damaged one.
+_FOREIGN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    AttributeError,
+    EOFError,
+    KeyError,
+    TypeError,
+    ValueError,
+)
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -90,15 +102,15 @@ class Checkpoint:
             When it is something else.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                members = {name: file[name] for name in file.files}
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as npz:
+                members = {name: npz[name] for name in npz.files}
             about = json.loads(bytes(members.pop(KEY)))
             if about["version"] != VERSION:
                 raise ValueError(f"version {about['version']}, expected {VERSION}")
             return cls(about["run"], about["parts"], members)
         except FileNotFoundError:
             return None
-        except (zipfile.BadZipFile, EOFError, KeyError, TypeError, ValueError) as error:
+        except _FOREIGN as error:
             raise AppError(f"{path} is not a checkpoint: {error}") from error
         except OSError as error:
             raise AppError(f"cannot read {path}: {error.strerror or error}") from error
@@ -192,11 +204,14 @@ class Saver:
         self._workers = workers
         self._last = 0.0
 
-    def restore(self, found: Checkpoint) -> None:
-        """Lead all parts to where the checkpoint was."""
+    def restore(self, found: Checkpoint | None) -> None:
+        """Lead all parts to where the checkpoint was, if there is one."""
+        if found is None:
+            return
         for name, part in self._parts.items():
             part.load_state_dict(*found.part(name))
         self._last = found.parts["trainer"]["seconds"]
+        self._reached(found.step)
 
     def after(self, event: Event) -> None:
         """Write one if it is time."""
@@ -204,11 +219,9 @@ class Saver:
             return
         self._last = event.seconds
         states = {name: part.state_dict() for name, part in self._parts.items()}
-        if self._workers is not None:
-            at = f"rnnext: the checkpoint {self._path} is of step {event.step}"
-            self._workers.last_words = f"{at}: {GO_ON} goes on from there"
-            if self._workers.rank:
-                return
+        if self._workers is not None and self._workers.rank:
+            self._reached(event.step)
+            return
         found = Checkpoint(
             self._run,
             {name: state for name, (state, _) in states.items()},
@@ -220,8 +233,14 @@ class Saver:
         )
         try:
             found.write(self._path)
+            self._reached(event.step)
         except AppError as error:
             self._tell(f"no checkpoint of step {event.step}: {error}")
+
+    def _reached(self, step: int) -> None:
+        if self._workers is not None:
+            at = f"rnnext: the checkpoint {self._path} is of step {step}"
+            self._workers.last_words = f"{at}: {GO_ON} goes on from there"
 
     def _due(self, event: Event) -> bool:
         if event.last:

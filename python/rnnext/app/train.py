@@ -4,30 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
-import shlex
-from collections.abc import Callable
-from dataclasses import asdict
-from functools import partial
-from hashlib import sha256
-from typing import TYPE_CHECKING, TypeVar
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 import rnnext
 
 from .arguments import natural, positive, positive_number, rate
-from .baselines import bigram_bits, unigram_bits
-from .checkpoint import GO_ON, Checkpoint, Saver, default_path, opened
-from .data import Streams, Vocabulary, base_name, fitting_batch, read_text, split
+from .checkpoint import default_path
+from .data import base_name, read_text
 from .errors import AppError
 from .files import ENDINGS, check_writable, require_library
-from .interrupt import interruptible
-from .keeper import Keeper
-from .model import CELLS, DTYPES, character_model
-from .report import Report
-from .sample import first_character, generate
-from .trainer import Event, Trainer, TrainOptions
+from .fit import Fit, attempt
+from .model import CELLS, DTYPES
+from .trainer import TrainOptions
 
 if TYPE_CHECKING:
     from rnnext.distributed import Workers
@@ -38,13 +26,9 @@ EXAMPLE = "rnnext train book.txt --cell gru --seconds 60"
 
 BATCH_SIZE = 16
 DROPOUT = 0.2
-SAMPLE_LENGTH = 200
-SAMPLE_TEMPERATURE = 0.7
 CHECKPOINT_SECONDS = 30.0
 INTERRUPTED = 130
 MISTAKE = 2
-
-T = TypeVar("T")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -206,15 +190,21 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace, workers: Workers | None) -> int:
-    out = _out(arguments)
-    require_library(out)
-    text = read_text(arguments.text)
-    check_writable(out)
+    out, text, checkpoint = "", "", None
+    if workers is None or workers.rank == 0:
+        out = _out(arguments)
+        require_library(out)
+        text = read_text(arguments.text)
+        check_writable(out)
+        checkpoint = _checkpoint(arguments, out)
+    if workers is not None:  # one host needs to have the files
+        out, text, checkpoint = workers.comm.bcast((out, text, checkpoint))
     threads = rnnext.get_num_threads()
     try:
         if arguments.threads is not None:
-            _try("--threads", lambda: rnnext.set_num_threads(arguments.threads))
-        return _train(arguments, text, out, workers)
+            attempt("--threads", lambda: rnnext.set_num_threads(arguments.threads))
+        fit = Fit(arguments, _options(arguments), text, workers)
+        return INTERRUPTED if fit(out, checkpoint) else 0
     finally:
         rnnext.set_num_threads(threads)
 
@@ -251,186 +241,3 @@ def _checkpoint(arguments: argparse.Namespace, out: str) -> str | None:
         if os.path.realpath(path) == os.path.realpath(out):
             raise AppError("argument --checkpoint: expected another file than --out")
     return path
-
-
-def _train(
-    arguments: argparse.Namespace, text: str, out: str, workers: Workers | None
-) -> int:
-    options = _options(arguments)
-    path = _checkpoint(arguments, out)
-    vocabulary = Vocabulary.of(text)
-    learnt, held_out = split(vocabulary.encode(text))
-    length, size = options.sequence_length, len(vocabulary)
-    batch = fitting_batch(len(learnt), arguments.batch_size, length)
-    train = Streams(learnt, batch)
-    validation = Streams(held_out, fitting_batch(len(held_out), batch, length))
-    rank, ranks = (0, 1) if workers is None else (workers.rank, workers.size)
-    if ranks > batch:
-        raise AppError(
-            f"argument --batch-size: {batch} streams of this text do not go round "
-            f"{ranks} ranks"
-        )
-    weights, dropout = np.random.SeedSequence(arguments.seed).spawn(2)
-    model = _try(
-        "--hidden-size",
-        lambda: character_model(
-            size,
-            arguments.cell,
-            arguments.hidden_size,
-            arguments.layers,
-            arguments.dtype,
-            dropout=arguments.dropout,
-            rng=weights,
-        ),
-    )
-    trainer = Trainer(
-        model,
-        train if workers is None else train.shard(workers),
-        validation if workers is None else validation.shard(workers),
-        options,
-        np.random.default_rng(dropout.spawn(ranks)[rank]),
-        workers,
-    )
-    made = asdict(options) | {"batch_size": batch, "seed": arguments.seed}
-    made |= {"dropout": arguments.dropout}
-    decides = {"text": sha256(text.encode()).hexdigest()} | made | {"ranks": ranks}
-    decides |= {
-        name: getattr(arguments, name)
-        for name in ("cell", "layers", "hidden_size", "dtype")
-    }
-    saver_of = partial(
-        Saver,
-        path,
-        decides,
-        steps=arguments.checkpoint_steps,
-        seconds=arguments.checkpoint_seconds,
-        workers=workers,
-    )
-    found = None
-    if path is not None and not rank:
-        found = opened(path, decides, arguments.resume)
-    if workers is not None:
-        found = workers.comm.bcast(found)
-        workers.broadcast(model)
-    if rank:
-        saver = saver_of({"trainer": trainer}, tell=lambda _: None)
-        if found is not None:
-            saver.restore(found)
-        with interruptible() as interrupted:
-            _follow(trainer, saver, interrupted)
-            return INTERRUPTED if interrupted() else 0
-    baselines = {
-        "bigram": bigram_bits(learnt, validation.inputs, validation.targets, size),
-        "unigram": unigram_bits(learnt, validation.targets, size),
-    }
-    made |= {"text": base_name(arguments.text)}
-    keeper = Keeper(out, model, vocabulary, made)
-    with interruptible() as interrupted:
-        print(
-            f"{base_name(arguments.text)}: {len(text):,} characters, {size} different, "
-            f"the last {len(held_out):,} for validation\n"
-            f"{arguments.layers} x {arguments.hidden_size} {arguments.cell.upper()}, "
-            f"{sum(p.size for p in model.parameters.values()):,} parameters, "
-            f"{model.dtype}, threads: {rnnext.get_num_threads()}"
-            + (f" on each of {ranks} ranks" if ranks > 1 else ""),
-            flush=True,
-        )
-        report = Report()
-        if batch != arguments.batch_size:
-            report.note(f"batch size {batch}: the text is too short for more")
-        parts = {"trainer": trainer, "keeper": keeper, "report": report}
-        saver = saver_of(parts, tell=report.note)
-        if found is not None:
-            saver.restore(found)
-        if arguments.resume:
-            report.note(_from_where(found, path, ranks))
-        try:
-            _lead(trainer, keeper, report, saver, arguments.seed, interrupted)
-        finally:
-            report.close()
-        stopped = interrupted()
-    _conclude(report, keeper, baselines, vocabulary.decode(held_out[:1000]))
-    if stopped and path is not None:
-        print(f"go on:\n  {GO_ON}")
-    return INTERRUPTED if stopped else 0
-
-
-def _from_where(found: Checkpoint | None, path: str | None, ranks: int) -> str:
-    if found is None:
-        return f"no checkpoint {path} yet: from the beginning"
-    words = f"going on from step {found.step} of {path}"
-    if found.run["ranks"] != ranks:
-        words += f", made by {found.run['ranks']} ranks: dropout draws anew"
-    return words
-
-
-def _lead(
-    trainer: Trainer,
-    keeper: Keeper,
-    report: Report,
-    saver: Saver,
-    seed: int,
-    stopped: Callable[[], bool],
-) -> None:
-    def validate(event: Event) -> None:
-        keeper.before_validation(event.characters)
-        bits = trainer.validate()
-        keeper.after_validation(event.characters, bits)
-        report.validation(event, bits, _sample(keeper, [seed, event.step]))
-
-    for event in trainer.run(stopped):
-        report.step(event)
-        if event.due:
-            validate(event)
-        saver.after(event)
-        # What only an interruption brings about is not for the checkpoint.
-        if event.last and not event.due:
-            validate(event)
-
-
-def _follow(trainer: Trainer, saver: Saver, stopped: Callable[[], bool]) -> None:
-    """What `_lead` does, as far as it takes every rank."""
-    for event in trainer.run(stopped):
-        if event.due:
-            trainer.validate()
-        saver.after(event)
-        if event.last and not event.due:
-            trainer.validate()
-
-
-def _sample(keeper: Keeper, seed: list[int]) -> str:
-    rng = np.random.default_rng(seed)
-    start = first_character(keeper.vocabulary)
-    drawn = generate(keeper.model, start, SAMPLE_LENGTH, SAMPLE_TEMPERATURE, rng)
-    return "".join(keeper.vocabulary.characters[i] for i in drawn)
-
-
-def _try(option: str, action: Callable[[], T]) -> T:
-    """Turn what the library says of a value into a message about the option."""
-    try:
-        return action()
-    except (ValueError, OverflowError) as error:
-        raise AppError(f"argument {option}: {error}") from error
-
-
-def _conclude(
-    report: Report, keeper: Keeper, baselines: dict[str, float], unseen: str
-) -> None:
-    best, out = keeper.best or 0.0, keeper.path
-    print("validation, bits per character:")
-    print(f"  this model {best:8.3f}")
-    for name, bits in baselines.items():
-        ratio = f"   this model's is {best / bits:.1%} of it" if bits else ""
-        print(f"  {name:10} {bits:8.3f}{ratio}")
-    print(f"model: {out}")
-    curve = os.path.splitext(out)[0]
-    try:
-        if report.curve.save(f"{curve}.png", baselines):
-            print(f"loss curve: {curve}.png")
-    except AppError as error:
-        report.note(str(error))
-    word = re.search(r"(?<=\s)\w+", unseen) or re.search(r"\w+", unseen)
-    prompt = f" --prompt {shlex.quote(word.group())}" if word else ""
-    print(
-        f"sample from it:\n  rnnext sample {shlex.quote(out)}{prompt} --temperature 0.7"
-    )

@@ -95,7 +95,7 @@ class Trainer:
         With several ranks, this one's part of them.
     options : TrainOptions
         With epochs or seconds or both.
-    rng : numpy.random.Generator
+    rng : None, int, numpy.random.SeedSequence, ...
         Draws the dropout.
     workers : Workers, optional
         Several ranks that train the model together.
@@ -107,7 +107,7 @@ class Trainer:
         train: Streams,
         validation: Streams,
         options: TrainOptions,
-        rng: np.random.Generator,
+        rng: Any = None,
         workers: Workers | None = None,
     ) -> None:
         self.model = model
@@ -115,7 +115,7 @@ class Trainer:
         self.validation = validation
         self.options = options
         self.workers = workers
-        self._rng = rng
+        self._rng = np.random.default_rng(rng)
         self._adam = Adam()
         start = options.learning_rate
         self._rate = schedules.cosine_decay(start, PARTS, final=start / 20)
