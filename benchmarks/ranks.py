@@ -1,8 +1,8 @@
 """Training on several ranks: what the average costs, how a step scales, a model.
 
-    mpiexec -n 1 python benchmarks/distributed.py
-    mpiexec -n 2 python benchmarks/distributed.py
-    python benchmarks/distributed.py --paper 64
+    mpiexec -n 1 python benchmarks/ranks.py
+    mpiexec -n 2 python benchmarks/ranks.py
+    python benchmarks/ranks.py --paper 64
 
 A rank uses one thread. The step is that of ``rnnext train``: an LSTM and a linear layer
 over characters, softmax cross-entropy, Adam; the batch of a rank is the same whatever
@@ -173,7 +173,7 @@ def main() -> None:
         "--step-ms",
         type=float,
         nargs=len(MODELS),
-        default=(24.0, 800.0),
+        default=(26.0, 1400.0),
         help="of the models on one rank (default: %(default)s)",
     )
     arguments = parser.parse_args()
