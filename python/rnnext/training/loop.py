@@ -60,6 +60,7 @@ def train(
     progress: bool | None = None,
     rng: object = None,
     on_step: Callable[[History], object] | None = None,
+    on_epoch: Callable[[History], object] | None = None,
     workers: Workers | None = None,
 ) -> History:
     """Forward, loss, backward, step: for every batch of every epoch.
@@ -89,8 +90,8 @@ def train(
         A bar of tqdm; by default where tqdm is installed and a person is looking.
     rng : None, int or numpy.random.Generator, optional
         What dropout draws from; by default each layer's own generator.
-    on_step : callable, optional
-        Given the history after every step; true ends the training.
+    on_step, on_epoch : callable, optional
+        Given the history after every step or epoch; true ends the training.
     workers : rnnext.distributed.Workers, optional
         Trains one model on several ranks, from the parameters of rank 0: batches (and
         validation) are this rank's part of each (`Workers.shard`), as many as on every
@@ -162,9 +163,7 @@ def train(
                 history.learning_rate.append(optimizer.rate)
                 optimizer.step(model, gradients)
                 history.seconds.append(time.perf_counter() - start)
-                stopped = on_step is not None and bool(on_step(history))
-                if workers is not None and on_step is not None:
-                    stopped = bool(workers.sum(stopped))
+                stopped = _asked(on_step, history, workers)
                 if stopped:
                     break
             if workers is not None and not stopped:
@@ -181,7 +180,7 @@ def train(
             history.epochs.append(epoch)
             bar.set_postfix(epoch)
             bar.update()
-            if stopped:
+            if stopped or _asked(on_epoch, history, workers):
                 break
     return history
 
@@ -257,6 +256,18 @@ def _loss(loss: Callable[..., Any], y: Array, targets: Any, lengths: Any) -> Any
     if lengths is None or y.ndim < 3:
         return loss(y, targets)
     return loss(y, targets, lengths=lengths)
+
+
+def _asked(
+    callback: Callable[[History], object] | None,
+    history: History,
+    workers: Workers | None,
+) -> bool:
+    """Whether it wants the training to end, on any of the ranks."""
+    if callback is None:
+        return False
+    stop = bool(callback(history))
+    return stop if workers is None else bool(workers.sum(stop))
 
 
 def _counted(y: Array, lengths: Any) -> int:
