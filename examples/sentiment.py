@@ -174,9 +174,7 @@ def run(options: common.Options) -> common.Result:
         model,
         common.shuffled_batches([*map(vocabulary, known)], labels[train], 64, rng),
         rnnext.softmax_cross_entropy,
-        rnnext.Adam(
-            rnnext.schedules.cosine_decay(0.01, epochs * -(-len(known) // 64))
-        ),
+        rnnext.Adam(rnnext.schedules.cosine_decay(0.01, epochs * -(-len(known) // 64))),
         epochs=epochs,
         clip=1.0,
         rng=rng,
