@@ -1,12 +1,13 @@
-"""A formant synthesiser: the ten digits, said by speakers of different build.
+"""A formant synthesiser: ten words, said by speakers of different build.
 
 A voiced sound is a sum of the harmonics of the speaker's pitch, weighted by resonances
 (formants) that glide from sound to sound; a hiss is noise in a band. The formants of the
-vowels are rounded from Peterson and Barney (1952), men. What differs:
+vowels are rounded from Peterson and Barney (1952), men. The words are
+five pairs of the same sounds in reverse order. What differs:
 
 speaker      pitch 90 to 250 Hz, vocal tract (all formants times 0.88 to 1.2)
 utterance    tempo 0.75 to 1.35, falling pitch, silence before and after, loudness
-recording    white noise, 5 to 20 dB below the speech
+recording    white noise, 0 to 15 dB below the speech
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ def _voiced(
     return Sound((f1, f2, f3), voice, (0, 0), 0, seconds)
 
 
-def _hiss(low: int, high: int, noise: float, seconds: float, voice: float = 0) -> Sound:
-    return Sound((300, 1600, 2500), voice, (low, high), noise, seconds)
+def _hiss(low: int, high: int, noise: float, seconds: float) -> Sound:
+    return Sound((300, 1600, 2500), 0, (low, high), noise, seconds)
 
 
 SOUNDS = {
@@ -48,31 +49,24 @@ SOUNDS = {
     "a": _voiced(730, 1090, 2440),
     "o": _voiced(570, 840, 2410),
     "U": _voiced(440, 1020, 2240),
-    "u": _voiced(300, 870, 2240),
-    "V": _voiced(640, 1190, 2390),
-    "r": _voiced(420, 1300, 1600, 0.07, 0.7),
-    "w": _voiced(300, 610, 2200, 0.06, 0.6),
     "n": _voiced(250, 1500, 2500, 0.09, 0.4),
     "s": _hiss(3000, 4000, 0.5, 0.12),
-    "z": _hiss(3000, 4000, 0.3, 0.09, 0.2),
     "f": _hiss(1500, 4000, 0.15, 0.10),
-    "T": _hiss(2000, 4000, 0.15, 0.09),
-    "v": _hiss(1500, 4000, 0.08, 0.06, 0.3),
     "k": _hiss(1500, 2500, 0.6, 0.03),
     "t": _hiss(2500, 4000, 0.6, 0.03),
     ".": Sound((400, 1500, 2500), 0, (0, 0), 0, 0.05),
 }
 WORDS = {
-    "zero": "zIro",
-    "one": "wVn",
-    "two": ".tu",
-    "three": "Tri",
-    "four": "for",
-    "five": "faIv",
-    "six": "sI.ks",
-    "seven": "sevVn",
-    "eight": "eI.t",
-    "nine": "naIn",
+    "face": "feIs",
+    "safe": "seIf",
+    "fine": "faIn",
+    "knife": "naIf",
+    "kiss": "kIs",
+    "sick": "sI.k",
+    "niece": "nis",
+    "seen": "sin",
+    "note": "noU.t",
+    "tone": "toUn",
 }
 
 
@@ -125,7 +119,7 @@ def say(word: str, speaker: Speaker, rng: np.random.Generator) -> Array:
         if sound.noise:
             speech[begin:end] += sound.noise * _band(end - begin, sound.hiss, rng)
     loud = np.sqrt((speech**2).mean())
-    noise = 10 ** (-rng.uniform(5, 20) / 20) * loud
+    noise = 10 ** (-rng.uniform(0, 15) / 20) * loud
     speech += noise * rng.standard_normal(len(speech))
     volume = rng.uniform(0.05, 0.2) / loud
     return (volume * speech).astype(np.float32)
