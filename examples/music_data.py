@@ -1,14 +1,83 @@
 """Melodies of the public domain, in C major or A minor, and what writes one as MIDI.
 
-A note is a name, an octave where it is not the fourth, and a length in eighths where it
-is not the one of the note before: ``c 2 d e4 g/3 a/1`` would be wrong, ``c:2 d e g3:4``
-is a C of a quarter, D and E of a quarter, and the G below of a half. ``r`` is a rest.
+A note is a name, an octave if it is not the fourth, and a length in eighths if it is not
+that of the note before: ``c:2 d e g3:4 r`` is C, D and E of a quarter each, the G below of
+a half, and a rest of a half.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from pathlib import Path
+from typing import NamedTuple
+
+LOWEST, HIGHEST = 36, 96  # MIDI's numbers of the pitches that a tune may use
+LONGEST = 16
+
+
+class Note(NamedTuple):
+    """A pitch as MIDI numbers it, None for a rest, and a length in eighths."""
+
+    pitch: int | None
+    length: int
+
+
+def parse(text: str) -> list[Note]:
+    """A tune from its notation; ValueError names the note that is none."""
+    notes, length = [], 2
+    for word in text.split():
+        match = re.fullmatch(r"(r|[a-g][#b]?)([0-9]?)(?::([0-9]+))?", word)
+        length = int(match[3]) if match and match[3] else length
+        if not match or not 1 <= length <= LONGEST:
+            raise ValueError(
+                f"expected a note as c, f#, bb3 or g:4, of 1 to {LONGEST} eighths, "
+                f"got {word!r}"
+            )
+        if match[1] == "r":
+            notes.append(Note(None, length))
+            continue
+        semitone = [0, 2, 4, 5, 7, 9, 11]["cdefgab".index(match[1][0])]
+        semitone += {"": 0, "#": 1, "b": -1}[match[1][1:]]
+        pitch = 12 * (int(match[2] or 4) + 1) + semitone
+        if not LOWEST <= pitch - 5 <= pitch + 6 <= HIGHEST:
+            raise ValueError(f"expected notes from f2 to f#6, got {word!r}")
+        notes.append(Note(pitch, length))
+    return notes
+
+
+def transposed(notes: list[Note], by: int) -> list[Note]:
+    """The tune `by` semitones higher."""
+    return [
+        Note(None if note.pitch is None else note.pitch + by, note.length)
+        for note in notes
+    ]
+
+
+def write_midi(path: Path, notes: list[Note], eighths_per_minute: int = 220) -> None:
+    """A file of the Standard MIDI format with one track of one voice."""
+
+    def variable(number: int) -> bytes:  # seven bits a byte, all but the last marked
+        found = [number & 127]
+        while number := number >> 7:
+            found.append(number & 127 | 128)
+        return bytes(reversed(found))
+
+    microseconds = 2 * 60_000_000 // eighths_per_minute  # of a quarter
+    track = b"\0\xff\x51\x03" + microseconds.to_bytes(3, "big")
+    wait = 0
+    for pitch, length in notes:
+        ticks = 48 * length
+        if pitch is None:
+            wait += ticks
+            continue
+        track += variable(wait) + bytes([0x90, pitch, 90])
+        track += variable(ticks) + bytes([0x80, pitch, 0])
+        wait = 0
+    track += b"\0\xff\x2f\0"
+    header = b"MThd" + struct.pack(">IHHH", 6, 0, 1, 96)  # 96 ticks a quarter
+    path.write_bytes(header + b"MTrk" + struct.pack(">I", len(track)) + track)
+
 
 TUNES = {
     "Twinkle, twinkle": """c:2 c g g a a g:4 f:2 f e e d d c:4
@@ -73,8 +142,6 @@ TUNES = {
         g:3 f:1 e:2 d c d e c d:1 e f d e:3 d:1 c:2 b3 c:4
         d:3 e:1 f:2 d e:3 f:1 g:2 d e:1 f# g:2 a:1 b c5:2 b a g:4
         g:3 f:1 e:2 d c d e c a:1 a a a g:3 f:1 e:2 d c:4""",
-    "Au aux marches du palais": """c:2 e g g a g f e d:4 c:2 e g g a g f e d:4
-        d:2 e f d e f g e d:2 c b3 d c:4""",
     "Korobeiniki": """e5:2 b:1 c5 d5:2 c5:1 b a:2 a:1 c5 e5:2 d5:1 c5 b:3 c5:1 d5:2 e5
         c5 a a:4 d5:3 f5:1 a5:2 g5:1 f5 e5:3 c5:1 e5:2 d5:1 c5 b:2 b:1 c5 d5:2 e5
         c5 a a:4""",
