@@ -1,17 +1,17 @@
 """Promoters in DNA. The data is generated: motif models with a spacing that decides.
 
 A bacterial promoter has two boxes, near TTGACA and near TATAAT, and the enzyme that
-binds them wants 16 to 18 letters in between (Hawley and McClure 1983). A sequence here is
-50 to 80 letters at random with one pair of boxes somewhere, of which every letter is
+binds them wants 16 to 18 letters in between (Hawley and McClure 1983). A sequence here
+is 50 to 80 letters at random with one pair of boxes somewhere, of which every letter is
 the consensus with probability 0.95. It is a promoter (label 1) if the spacing is 16 to
 18. Of the others (label 0) half lack one of the boxes, which a scan for motifs can see,
 and half have both with a spacing of 6 to 12 or 22 to 28: only the distance tells these
 from promoters.
 
 The model reads the sequence in both directions by a GRU, three letters at a time at
-every place (token ids, 64 of them); the maximum over all steps of its outputs goes into
-a linear layer. What it has to learn is to recognise a box, to count, and to recognise the
-other. The loss stands still until it has found the boxes, and then falls.
+every place (token ids, 64 of them); the maximum over all steps of its outputs goes
+into a linear layer. What it has to learn is to recognise a box, to count, and to
+recognise the other. The loss stands still until it has found the boxes, and then falls.
 
 The baselines count words of four letters, whose order is lost, or know both motifs and
 scan for their best matches, but know nothing of the spacing.
@@ -28,8 +28,9 @@ from pathlib import Path
 
 import common
 import numpy as np
-import rnnext
 from common import Array
+
+import rnnext
 
 LETTERS = "ACGT"
 BOXES = "TTGACA", "TATAAT"

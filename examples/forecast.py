@@ -3,11 +3,12 @@
 They come with statsmodels. Activity of the sun rises and falls in about eleven years,
 rises faster than it falls, and more so in strong cycles, which no linear model can say.
 
-The model is a GRU that reads the years up to now and says by how much the number changes
-in each of the next four years. Two things help against there being so few years. Every
-epoch sees 32 copies of them, each made stronger or weaker as a whole and with noise: the
-cycles after 1950 are stronger than any that it learns from. And five networks (two
-with --quick) are trained from different initial weights, whose forecasts are averaged.
+The model is a GRU that reads the years up to now and says by how much the number
+changes in each of the next four years. Two things help against there being so few
+years. Every epoch sees 32 copies of them, each made stronger or weaker as a whole and
+with noise: the cycles after 1950 are stronger than any that it learns from. And five
+networks (two with --quick) are trained from different initial weights, whose forecasts
+are averaged.
 
 The split is fixed: until 1920 to learn from, 1921-1955 to stop by, 1956-2008 to be
 tested on, every year with what was known up to it. The baselines are the linear
@@ -26,8 +27,9 @@ from pathlib import Path
 
 import common
 import numpy as np
-import rnnext
 from common import Array
+
+import rnnext
 
 HORIZON = 4
 LAGS = 9  # of the autoregression
@@ -54,16 +56,19 @@ def sunspots() -> Array:
 
 def read(path: Path) -> Array:
     """A person's file: CSV, whose last column is the series, oldest first."""
-    lines = list(common.read_lines(path))
-    values = []
-    for (n, line), row in zip(lines, csv.reader(line for _, line in lines)):
+
+    def value(n: int, line: str) -> float | None:
         try:
-            values.append(float(row[-1]))
+            return float(next(csv.reader([line]))[-1])
         except ValueError:
-            if values or n > 1:  # the first line may name the columns
-                raise common.DataError(
-                    f"{path}:{n}: expected a number in the last column, got {line!r}"
-                ) from None
+            if n == 1:  # it may name the columns
+                return None
+            raise common.DataError(
+                f"{path}:{n}: expected a number in the last column, got {line!r}"
+            ) from None
+
+    found = [value(n, line) for n, line in common.read_lines(path)]
+    values = [number for number in found if number is not None]
     series = np.array(values)
     if len(series) < 60 or not np.isfinite(series).all() or (series < 0).any():
         raise common.DataError(

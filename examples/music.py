@@ -1,7 +1,7 @@
 """Melodies that go on. The data is real: tunes of the public domain, typed in by hand.
 
-`music_data` has some 25 folk tunes and hymns, all in C major or A minor; each is used in
-all twelve keys. A tune is a text of two kinds of signs in turn: a pitch, how long it
+`music_data` has some 25 folk tunes and hymns, all in C major or A minor; each is used
+in all twelve keys. A tune is a text of two kinds of signs in turn: a pitch, how long it
 lasts, the next pitch ... and a sign for the end.
 
 The model reads sign by sign (an LSTM on token ids) and says how probable each next sign
@@ -25,7 +25,6 @@ from pathlib import Path
 
 import common
 import numpy as np
-import rnnext
 from common import Array
 from music_data import (
     HIGHEST,
@@ -38,11 +37,13 @@ from music_data import (
     write_midi,
 )
 
+import rnnext
+
 EDGE, REST, PITCH = 0, 1, 2  # of a tune; the first of the pitches
 LENGTH = PITCH + HIGHEST - LOWEST + 1  # of 1 eighth
 SIGNS = LENGTH + LONGEST
 KEYS = range(-5, 7)
-MARGIN = 3.0
+MARGIN = 10.0
 
 
 def encoded(notes: list[Note]) -> Array:
@@ -58,18 +59,20 @@ def decoded(tokens: list[int]) -> list[Note]:
     """And back, without the edges."""
     return [
         Note(None if pitch == REST else pitch - PITCH + LOWEST, length - LENGTH + 1)
-        for pitch, length in zip(tokens[::2], tokens[1::2])
+        for pitch, length in zip(tokens[::2], tokens[1::2], strict=True)
     ]
 
 
 def read(path: Path) -> list[list[Note]]:
     """A person's file: a tune a line, as in `music_data`."""
-    tunes = []
-    for n, line in common.read_lines(path):
+
+    def tune(n: int, line: str) -> list[Note]:
         try:
-            tunes.append(parse(line))
+            return parse(line)
         except ValueError as error:
             raise common.DataError(f"{path}:{n}: {error}") from None
+
+    tunes = [tune(n, line) for n, line in common.read_lines(path)]
     if len(tunes) < 4:
         raise common.DataError(f"{path}: expected 4 tunes or more, got {len(tunes)}")
     return tunes
@@ -156,7 +159,7 @@ def run(options: common.Options) -> common.Result:
     train, test = common.split(len(tunes), rng)
     known, unknown = (in_all_keys([tunes[i] for i in part]) for part in (train, test))
 
-    hidden = 48 if options.quick else 96
+    hidden = 64 if options.quick else 96
     model = rnnext.Sequential(
         {
             "lstm": rnnext.LSTM(SIGNS, hidden, rng=rng),
@@ -169,7 +172,7 @@ def run(options: common.Options) -> common.Result:
         for chosen in np.split(rng.permutation(len(known)), range(16, len(known), 16)):
             yield batch([known[i] for i in chosen])
 
-    epochs = 10 if options.quick else 16
+    epochs = 25 if options.quick else 50
     steps = epochs * -(-len(known) // 16)
     course: list[float] = []
     rnnext.train(

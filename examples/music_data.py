@@ -1,8 +1,8 @@
 """Melodies of the public domain, in C major or A minor, and what writes one as MIDI.
 
-A note is a name, an octave if it is not the fourth, and a length in eighths if it is not
-that of the note before: ``c:2 d e g3:4 r`` is C, D and E of a quarter each, the G below of
-a half, and a rest of a half.
+A note is a name, an octave if it is not the fourth, and a length in eighths if it is
+not that of the note before: ``c:2 d e g3:4 r`` is C, D and E of a quarter each, the G
+below of a half, and a rest of a half.
 """
 
 from __future__ import annotations
@@ -122,7 +122,8 @@ TUNES = {
         e:4 d c:8""",
     "Oh, Susanna": """c:1 d e:2 g g:3 a:1 g:2 e c:3 d:1 e:2 e d c d:6
         c:1 d e:2 g g:3 a:1 g:2 e c:3 d:1 e:2 e d d c:6
-        f:4 f a:2 a:4 a:2 g g e c d:6 c:1 d e:2 g g:3 a:1 g:2 e c:3 d:1 e:2 e d d c:6""",
+        f:4 f a:2 a:4 a:2 g g e c d:6
+        c:1 d e:2 g g:3 a:1 g:2 e c:3 d:1 e:2 e d d c:6""",
     "Yankee Doodle": """c:1 c d e c e d g3 c c d e c:2 b3 c:1 c d e f e d c
         b3 g3 a3 b3 c:2 c a3:1 b3 a3 g3 a3 b3 c:2 g3:1 a3 g3 f3 e3:2 g3
         a3:1 b3 a3 g3 a3 b3 c a3 g3 c b3 d c:2 c""",

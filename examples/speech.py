@@ -2,12 +2,12 @@
 
 `speech_data` says ten words in the voices of many speakers, who differ in pitch, vocal
 tract and tempo, with noise; so utterances are of different lengths. The words are pairs
-of the same sounds in reverse, as "face" and "safe". Those who are tested are never heard
-in training.
+of the same sounds in reverse, as "face" and "safe". Those who are tested are never
+heard in training.
 
 The model: a mel spectrogram (the logarithm of the energy in 24 bands that widen as the
-ear's do, every 10 ms), a GRU in both directions over its frames, the mean of the outputs
-over the frames that exist, a linear layer. `lengths` says which exist.
+ear's do, every 10 ms), a GRU in both directions over its frames, the mean of the
+outputs over the frames that exist, a linear layer. `lengths` says which exist.
 
 The baseline knows the same spectrogram but not the order of its frames: the mean and
 standard deviation over time of each band, and logistic regression.
@@ -24,9 +24,10 @@ from pathlib import Path
 
 import common
 import numpy as np
-import rnnext
 from common import Array
 from speech_data import RATE, WORDS, drawn_speaker, say
+
+import rnnext
 
 BANDS = 24
 HOP, WINDOW = 0.010, 0.025  # seconds
@@ -113,7 +114,7 @@ def read(folder: Path) -> tuple[list[Array], list[str], Array]:
         names.append(parts[1])
     if len(set(words)) < 2 or len(set(names)) < 2:
         raise common.DataError(
-            f"{folder}: expected two words and two speakers or more in files *.wav, got "
+            f"{folder}: expected two words and two speakers or more in *.wav, got "
             f"{len(set(words))} and {len(set(names))}"
         )
     return sounds, words, np.unique(names, return_inverse=True)[1]

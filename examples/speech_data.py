@@ -1,8 +1,8 @@
 """A formant synthesiser: ten words, said by speakers of different build.
 
 A voiced sound is a sum of the harmonics of the speaker's pitch, weighted by resonances
-(formants) that glide from sound to sound; a hiss is noise in a band. The formants of the
-vowels are rounded from Peterson and Barney (1952), men. The words are
+(formants) that glide from sound to sound; a hiss is noise in a band. The formants of
+the vowels are rounded from Peterson and Barney (1952), men. The words are
 five pairs of the same sounds in reverse order. What differs:
 
 speaker      pitch 90 to 250 Hz, vocal tract (all formants times 0.88 to 1.2)
@@ -115,7 +115,7 @@ def say(word: str, speaker: Speaker, rng: np.random.Generator) -> Array:
     voice = (strength * np.sin(harmonics * phase)).sum(axis=0)
     speech = voice * gliding([sound.voice for sound in sounds])
 
-    for sound, begin, end in zip(sounds, begins, ends):
+    for sound, begin, end in zip(sounds, begins, ends, strict=True):
         if sound.noise:
             speech[begin:end] += sound.noise * _band(end - begin, sound.hiss, rng)
     loud = np.sqrt((speech**2).mean())
