@@ -114,7 +114,7 @@ def stronger_and_weaker(past: Array, rng: np.random.Generator) -> tuple[Array, A
     return (copies + noise)[:-HORIZON, :, None], changes
 
 
-def network(scaled: Array, begin: int, end: int, epochs: int, seed: int) -> Array:
+def network(scaled: Array, begin: int, end: int, seed: int) -> Array:
     """Train one; the forecasts (T, HORIZON) of its best epoch in validation."""
     rng = np.random.default_rng(seed)
     model = rnnext.Sequential(
@@ -145,7 +145,7 @@ def network(scaled: Array, begin: int, end: int, epochs: int, seed: int) -> Arra
         lambda: [stronger_and_weaker(scaled[:begin], rng)],
         lambda y, targets: rnnext.mse_loss(y, targets, mask=learn),
         rnnext.Adam(0.01),
-        epochs=epochs,
+        epochs=300,
         clip=1.0,
         on_epoch=after_epoch,
     )
@@ -162,9 +162,8 @@ def run(options: common.Options) -> common.Result:
         begin, end = 1921 - 1700, 1956 - 1700
     scale = series[:begin].std() + 1e-9
     scaled = (series / scale).astype(np.float32)
-    epochs = 300 if options.quick else 600
     members = [
-        scale * network(scaled, begin, end, epochs, 5 * options.seed + member)
+        scale * network(scaled, begin, end, 5 * options.seed + member)
         for member in range(2 if options.quick else 5)
     ]
     forecasts = {
