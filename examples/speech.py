@@ -13,7 +13,7 @@ The baseline knows the same spectrogram but not the order of its frames: the mea
 standard deviation over time of each band, and logistic regression.
 
 Look at the figure: a word is a movement, and the table at the right shows what is taken
-for what. The baseline takes "face" for "safe" about as often as not.
+for what. The baseline often takes "face" for "safe".
 """
 
 from __future__ import annotations
