@@ -99,7 +99,8 @@ def autoregression(series: Array, until: int) -> Array:
 def seasonal(series: Array) -> Array:
     """Forecasts (T, HORIZON): the value of one period before."""
     steps = np.arange(len(series))[:, None] + np.arange(1, HORIZON + 1) - PERIOD
-    return series[np.maximum(steps, 0)]
+    forecast: Array = series[np.maximum(steps, 0)]
+    return forecast
 
 
 def stronger_and_weaker(past: Array, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -174,7 +175,8 @@ def run(options: common.Options) -> common.Result:
 
     def rmse(forecast: Array) -> Array:
         squared = (forecast[: len(truth)] - truth)[tested] ** 2
-        return np.sqrt(squared.mean(axis=0))
+        error: Array = np.sqrt(squared.mean(axis=0))
+        return error
 
     errors = {name: rmse(forecast) for name, forecast in forecasts.items()}
     alone = [rmse(member).mean() for member in members]

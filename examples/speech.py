@@ -57,8 +57,9 @@ def mel_spectrogram(sound: Array, rate: int = RATE) -> Array:
     n = 1 << (2 * window - 1).bit_length()
     power = np.abs(np.fft.rfft(frames * np.hanning(window), n)) ** 2
     energies = np.log(power @ mel_filters(rate, power.shape[1]) + 1e-6)
-    features = (energies - energies.mean()) / (energies.std() + 1e-6)
-    return features.astype(np.float32)
+    scaled = (energies - energies.mean()) / (energies.std() + 1e-6)
+    features: Array = scaled.astype(np.float32)
+    return features
 
 
 def generated(
