@@ -118,7 +118,7 @@ def run(options: common.Options) -> common.Result:
         }
     )
     size, epochs = 32, 12 if options.quick else 25
-    steps = epochs * common.steps_per_epoch(len(known), size)
+    steps = epochs * -(-len(known) // size)
     history = rnnext.train(
         model,
         common.shuffled_batches([videos[i] for i in known], labels[known], size, rng),

@@ -1,0 +1,137 @@
+"""Translation, videos, names and the stream: short runs, and people's own data."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+NAMES = ("machine_translation", "named_entities", "streaming", "video_activity")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _path():
+    sys.path.insert(0, str(EXAMPLES))
+    yield
+    sys.path.remove(str(EXAMPLES))
+
+
+def run(name, *argv):
+    """The exit code."""
+    module = importlib.import_module(name)
+    common = importlib.import_module("common")
+    return common.command(module.run, module.__doc__, data="it", argv=list(argv))
+
+
+def table(printed):
+    """The numbers of the table that an example prints, ours first."""
+    words = [line.split() for line in printed.splitlines() if line.startswith("rnnext")]
+    return words[0][-1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_beats_its_baseline(name, tmp_path, capsys):
+    assert run(name, "--quick", "--out", str(tmp_path)) == 0
+    assert "better by" in capsys.readouterr().out
+    assert (tmp_path / f"{name}.png").stat().st_size > 2000
+    assert importlib.import_module(name).__doc__.startswith("Generated data")
+
+
+def test_a_seed_decides(tmp_path, capsys):
+    found = []
+    for seed in ("1", "1", "2"):
+        run("named_entities", "--quick", "--seed", seed, "--out", str(tmp_path))
+        found.append(table(capsys.readouterr().out))
+    assert found[0] == found[1]
+
+
+def videos(folder):
+    module = importlib.import_module("video_activity")
+    rng = np.random.default_rng(0)
+    folder.mkdir()
+    for i, way in enumerate(("left", "right") * 10):
+        np.save(folder / f"{way}_{i}.npy", module.video(way, rng))
+
+
+def tagged(path):
+    module = importlib.import_module("named_entities")
+    known, _ = module.sentences(60, np.random.default_rng(0))
+    text = "\n\n".join("\n".join(f"{w} {t}" for w, t in s) for s in known)
+    path.write_text(text, encoding="utf-8")
+
+
+def dated(path):
+    module = importlib.import_module("machine_translation")
+    data = module.pairs(60, 1990, 2, np.random.default_rng(0))
+    path.write_text("\n".join("\t".join(pair) for pair in data), encoding="utf-8")
+
+
+def recorded(path):
+    module = importlib.import_module("streaming")
+    x, ends = module.recording(1500, np.random.default_rng(0))
+    flags = np.zeros((len(x), 1), np.float32)
+    flags[ends] = 1
+    np.savetxt(path, np.append(x, flags, axis=1), fmt="%.4f", delimiter=",")
+
+
+OWN = {
+    "machine_translation": dated,
+    "named_entities": tagged,
+    "streaming": recorded,
+    "video_activity": videos,
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_data_of_ones_own(name, tmp_path, capsys):
+    path = tmp_path / "data"
+    OWN[name](path)
+    options = ("--quick", "--data", str(path), "--out", str(tmp_path))
+    assert run(name, *options) == 0
+    assert "none is promised for your data" in capsys.readouterr().out
+
+
+WRONG = {
+    "machine_translation": {
+        "nothing\n": "line 1: expected a sentence, a tab and YYYY-MM-DD",
+        "may 3\t1987-05-3\n": "line 1: expected a sentence",
+        "may 3\t1987-05-03\n": "expected at least 20 lines, got 1",
+    },
+    "named_entities": {
+        "Anna B-PER\nruns\n": "line 2: expected a word and one of O, B-PER",
+        "Anna X\n": "line 1: expected a word",
+        "Anna B-PER\n": "expected 8 sentences",
+    },
+    "streaming": {
+        "1,2,x\n": "line 1: expected numbers",
+        "1,2,0\n1,0\n": "line 2: expected energies and a flag, 3 columns",
+        "1,2,0\n": "expected 200 steps and 4 keywords or more, got 1 and 0",
+    },
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_data_is_told(name, tmp_path, capsys):
+    path = tmp_path / "data"
+    for text, message in WRONG[name].items():
+        path.write_text(text, encoding="utf-8")
+        assert run(name, "--quick", "--data", str(path), "--out", str(tmp_path)) == 2
+        assert message in capsys.readouterr().err
+    assert run(name, "--data", str(tmp_path / "no"), "--out", str(tmp_path)) == 2
+
+
+def test_wrong_videos_are_told(tmp_path, capsys):
+    def told(message):
+        options = ("--quick", "--data", str(tmp_path / "in"), "--out", str(tmp_path))
+        assert run("video_activity", *options) == 2
+        assert message in capsys.readouterr().err
+
+    told("expected a folder of .npy files")
+    (tmp_path / "in").mkdir()
+    told("expected at least 8 files")
+    np.save(tmp_path / "in" / "left_1.npy", np.zeros((3, 4)))
+    told("expected frames (T, height, width) of 8 pixels or more, got (3, 4)")
+    (tmp_path / "in" / "left_1.npy").write_bytes(b"no array")
+    told("left_1.npy")
