@@ -218,7 +218,7 @@ def run(options: common.Options) -> common.Result:
         own = [[t if t[2:] == kind else "O" for t in tags] for tags in right]
         theirs = [[t if t[2:] == kind else "O" for t in tags] for tags in found]
         bars.bar(i, f1(own, theirs), color="#0072b2")
-    bars.set(ylabel="F1 of names not seen", ylim=(0, 1))
+    bars.set(ylabel="F1 of whole names", ylim=(0, 1))
     bars.set_xticks(range(len(KINDS)), ["person", "place", "firm"])
     common.save(figure, options, "named_entities")
     return common.Result(

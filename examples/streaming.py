@@ -164,15 +164,17 @@ def run(options: common.Options) -> common.Result:
     energy = known.sum(axis=1)
     level = best_threshold(energy, known_ends)
     figure, (left, right) = common.axes(2)
-    shown = slice(0, 6 * RATE)
+    shown = slice(0, 15 * RATE)
     left.plot(np.arange(len(unseen))[shown] / RATE, score[shown], color="#0072b2")
     for end in unseen_ends:
         if end < shown.stop:
             left.axvline(end / RATE, color="#d55e00", linestyle="--", linewidth=1)
     left.set(xlabel="seconds", ylabel="keyword?", title="dashed: a keyword ends")
     right.hist(micro, bins=np.geomspace(micro[0], micro[-1], 50), color="#0072b2")
-    for value, label in zip(marks_us.values(), shares, strict=True):
-        right.axvline(value, color="#d55e00", linewidth=1, label=label)
+    for value, label, style in zip(
+        marks_us.values(), shares, ("-", "--", ":"), strict=True
+    ):
+        right.axvline(value, color="#d55e00", linestyle=style, label=label)
     right.set(xlabel="µs a step", ylabel="steps", xscale="log", yscale="log")
     right.legend(title="of the steps")
     common.save(figure, options, "streaming")
