@@ -1,13 +1,14 @@
-"""Sentiment of reviews. The data is generated: a grammar in which words are turned round.
+"""Sentiment of reviews. The data is generated: a grammar that negates.
 
 A review has one to three clauses such as "the soup was hardly a delight". A clause
 speaks well or ill of something by a word of praise or of blame; in half of them a
-negation turns it round ("never", "far from", "anything but", "failed to be"), and others
-have a harmless adverb in that place ("really", "quite"). A clause may begin with what
-was thought before ("i had feared it would be awful , but ..."), which does not count.
-The label is what most clauses say; of two that differ, what the last says. So the ground
-truth is known for every review, and no count of words can find it: "good" is as often
-said in bad reviews as in good ones, almost.
+negation turns it round ("never", "far from", "anything but", "failed to be"), the
+others may have a harmless adverb in that place ("really", "quite"). A clause may begin
+with what was thought before ("friends had called it awful , but ..."), which does not
+count.
+The label is what most clauses say; if as many say the other, what the last says. So the
+ground truth is known for every review, and no count of words can find it: "good" is
+said in bad reviews as often as in good ones.
 
 The model: word vectors (`Embedding`) into a GRU in both directions, the mean of its
 outputs into a linear layer. Words that came in one training review only, and new ones,
@@ -24,21 +25,23 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import common
 import numpy as np
-import rnnext
 from common import Array
 
-THINGS = "food soup pasta service waiter room view music wine plot acting bed".split()
+import rnnext
+
+THINGS = "food", "soup", "service", "waiter", "room", "view", "music", "wine", "plot"
 WORDS = {
-    1: "good great lovely delicious charming excellent superb pleasant".split(),
-    0: "bad awful dreadful bland rude terrible poor unpleasant".split(),
+    1: ["good", "great", "lovely", "delicious", "charming", "excellent", "pleasant"],
+    0: ["bad", "awful", "dreadful", "bland", "rude", "terrible", "unpleasant"],
 }
 NOUNS = {
-    1: "delight pleasure triumph treat joy".split(),
-    0: "disaster disappointment letdown mess shame".split(),
+    1: ["delight", "pleasure", "triumph", "treat", "joy"],
+    0: ["disaster", "disappointment", "letdown", "mess", "shame"],
 }
 PLAIN = "was", "was really", "was quite", "was rather", "turned out to be", "seemed"
 TURNED = (
@@ -116,7 +119,7 @@ class Vocabulary:
 def with_pairs(text: str) -> str:
     """The words and the pairs of neighbours."""
     words = text.split()
-    return " ".join([*words, *map("_".join, zip(words, words[1:]))])
+    return " ".join([*words, *map("_".join, pairwise(words))])
 
 
 def bag_of_words(known: list[str], labels: Array, unknown: list[str]) -> Array:
@@ -125,7 +128,7 @@ def bag_of_words(known: list[str], labels: Array, unknown: list[str]) -> Array:
 
     def occurs(texts: list[str]) -> Array:
         rows = np.zeros((len(texts), len(vocabulary)), np.float32)
-        for row, text in zip(rows, texts):
+        for row, text in zip(rows, texts, strict=True):
             row[vocabulary(text)] = 1
         return rows
 
@@ -174,9 +177,7 @@ def run(options: common.Options) -> common.Result:
         model,
         common.shuffled_batches([*map(vocabulary, known)], labels[train], 64, rng),
         rnnext.softmax_cross_entropy,
-        rnnext.Adam(
-            rnnext.schedules.cosine_decay(0.01, epochs * -(-len(known) // 64))
-        ),
+        rnnext.Adam(rnnext.schedules.cosine_decay(0.01, epochs * -(-len(known) // 64))),
         epochs=epochs,
         clip=1.0,
         rng=rng,
