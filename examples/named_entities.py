@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import common
@@ -102,20 +103,18 @@ def sentences(
 
 def read_sentences(path: Path) -> list[Sentence]:
     """Lines of a word and its tag (O, B-PER, I-PER ...), blank between sentences."""
-    if not path.is_file():
-        raise common.DataError(f"{path}: expected a file, there is none")
-    found: list[Sentence] = [[]]
-    for n, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        parts = line.split()
-        if not parts:
+    found: list[Sentence] = []
+    last = -1
+    for n, line in common.read_lines(path):
+        if n > last + 1:  # lines that are empty are not in the list
             found.append([])
-        elif len(parts) != 2 or parts[1] not in TAGS:
+        last = n
+        parts = line.split()
+        if len(parts) != 2 or parts[1] not in TAGS:
             raise common.DataError(
                 f"{path}, line {n}: expected a word and one of {', '.join(TAGS)}"
             )
-        else:
-            found[-1].append((parts[0], parts[1]))
-    found = [s for s in found if s]
+        found[-1].append((parts[0], parts[1]))
     if len(found) < 8:
         raise common.DataError(
             f"{path}: expected 8 sentences or more, got {len(found)}"
@@ -132,7 +131,8 @@ def shape(word: str) -> str:
 
 def spans(tags: list[str]) -> set[tuple[int, int, str]]:
     """Names in a sentence: first word, word after the last, kind."""
-    found, start = set(), None
+    found: set[tuple[int, int, str]] = set()
+    start = None
     for i, tag in enumerate([*tags, "O"]):
         if start is not None and not tag.startswith("I-"):
             found.add((start, i, tags[start][2:]))
@@ -187,7 +187,7 @@ def run(options: common.Options) -> common.Result:
         }
     )
 
-    def epoch():
+    def epoch() -> Iterator[tuple[common.Array, common.Array, common.Array]]:
         order = rng.permutation(len(known))
         for chosen in np.split(order, range(32, len(order), 32)):
             x, lengths = common.padded([read(known[i]) for i in chosen])

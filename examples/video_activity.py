@@ -75,13 +75,15 @@ def read_videos(folder: Path) -> tuple[list[common.Array], list[str]]:
     for file in sorted(folder.glob("*.npy")):
         try:
             frames = np.load(file, allow_pickle=False)
-        except ValueError as error:
+        except (ValueError, EOFError) as error:
             raise common.DataError(f"{file}: {error}") from None
-        if frames.ndim != 3 or min(frames.shape[1:], default=0) < POOLED:
+        if frames.ndim != 3 or not len(frames) or min(frames.shape[1:]) < POOLED:
             raise common.DataError(
                 f"{file}: expected frames (T, height, width) of {POOLED} pixels or "
                 f"more, got {frames.shape}"
             )
+        if frames.dtype.kind not in "buif" or not np.isfinite(frames).all():
+            raise common.DataError(f"{file}: expected numbers, finite and not complex")
         height, width = (n // POOLED * POOLED for n in frames.shape[1:])
         side = min(height, width)
         videos.append(pooled(frames[:, :side, :side].astype(np.float32)))
