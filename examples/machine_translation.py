@@ -7,8 +7,9 @@ gives the gradient of its initial state, and the encoder's takes it as that of i
 one. Look at `Translator.gradients`: it is the whole of encoder-decoder training.
 
 In training the decoder is told the right character before each ("teacher forcing"); in
-use it reads its own, step by step, from a stream. The baseline answers with the date of
-the training sentence that shares most character triples.
+use it reads its own, step by step, from a stream. The baseline lets the ten training
+sentences that share most character triples vote on year, month and day. No date of the
+test is one of the training.
 
     python examples/machine_translation.py
 """
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import calendar
 import sys
+from collections import Counter
 from pathlib import Path
 
 import common
@@ -27,6 +29,7 @@ import rnnext
 FIGURES = "0123456789-"
 START = len(FIGURES)  # what the decoder reads first
 LENGTH = len("1987-05-03")
+VOTERS = 10  # of the baseline
 MONTHS = {
     "en": "January February March April May June July August September October "
     "November December",
@@ -203,7 +206,7 @@ def triples(words: str) -> set[str]:
 
 
 def nearest(known: list[tuple[str, str]], sentences: list[str]) -> list[str]:
-    """The dates of the training sentences that share most triples."""
+    """Year, month and day by vote of the training sentences that share most triples."""
     columns = sorted(set().union(*(triples(words) for words, _ in known)))
     place = {triple: i for i, triple in enumerate(columns)}
 
@@ -214,7 +217,11 @@ def nearest(known: list[tuple[str, str]], sentences: list[str]) -> list[str]:
         return rows
 
     shared = table(sentences) @ table([words for words, _ in known]).T
-    return [known[i][1] for i in shared.argmax(axis=1)]
+    found = []
+    for order in np.argsort(-shared, axis=1, kind="stable")[:, :VOTERS]:
+        parts = zip(*(known[i][1].split("-") for i in order), strict=True)
+        found.append("-".join(Counter(part).most_common(1)[0][0] for part in parts))
+    return found
 
 
 def run(options: common.Options) -> common.Result:
@@ -224,7 +231,7 @@ def run(options: common.Options) -> common.Result:
         data = [data[i] for i in rng.permutation(len(data))]
         held_out = max(len(data) // 5, 1)
     else:
-        sizes = (4000, 1980, 2) if options.quick else (12_000, 1910, 6)
+        sizes = (2500, 1980, 2) if options.quick else (12_000, 1910, 6)
         data = pairs(*sizes, rng)
         held_out = 200 if options.quick else 500
     known, unseen = data[held_out:], data[:held_out]
@@ -248,9 +255,9 @@ def run(options: common.Options) -> common.Result:
     return common.Result(
         "dates that are right in every figure",
         float(right),
-        "nearest sentence",
+        "nearest sentences",
         float(baseline),
-        margin=0.8,
+        margin=0.2,
     )
 
 

@@ -35,15 +35,6 @@ def test_beats_its_baseline(name, tmp_path, capsys):
     assert importlib.import_module(name).__doc__.startswith("Generated data")
 
 
-@pytest.mark.parametrize("name", ["named_entities", "video_activity"])
-def test_a_seed_decides(name, tmp_path):
-    figures = []
-    for seed in ("1", "1", "2"):
-        run(name, "--quick", "--seed", seed, "--out", str(tmp_path))
-        figures.append((tmp_path / f"{name}.png").read_bytes())
-    assert figures[0] == figures[1] != figures[2]
-
-
 def test_a_stream_has_the_bits_of_the_whole_and_is_timed():
     module = importlib.import_module("streaming")
     x, _ = module.recording(300, np.random.default_rng(0))
@@ -121,6 +112,35 @@ def test_data_of_ones_own(name, tmp_path, capsys):
     options = ("--quick", "--data", str(path), "--out", str(tmp_path))
     assert run(name, *options) == 0
     assert "none is promised for your data" in capsys.readouterr().out
+
+
+def test_a_seed_decides(tmp_path):
+    tagged(tmp_path / "data")
+    figures = []
+    for seed in ("1", "1", "2"):
+        options = ("--data", str(tmp_path / "data"), "--out", str(tmp_path))
+        run("named_entities", "--quick", "--seed", seed, *options)
+        figures.append((tmp_path / "named_entities.png").read_bytes())
+    assert figures[0] == figures[1] != figures[2]
+
+
+@pytest.mark.parametrize("name", ["streaming", "video_activity"])
+def test_a_seed_decides_the_numbers(name, tmp_path):
+    module, common = map(importlib.import_module, (name, "common"))
+    OWN[name](tmp_path / "data")
+    options = common.Options(True, 3, tmp_path, tmp_path / "data", None)
+    assert module.run(options) == module.run(options)
+
+
+def test_a_seed_decides_the_losses_of_the_translator():
+    module = importlib.import_module("machine_translation")
+    losses = []
+    for seed in (1, 1, 2):
+        rng = np.random.default_rng(seed)
+        data = module.pairs(40, 1990, 6, rng)
+        model = module.Translator("abcdefghijklmnopqrstuvwxyz", 8, seed)
+        losses.append(module.train(model, data, 5, 4, rng))
+    assert losses[0] == losses[1] != losses[2]
 
 
 WRONG = {
