@@ -5,8 +5,9 @@ keyword is a sound whose pitch rises over 15 steps; sounds that fall, or hold on
 are just as loud and must not count. A GRU is trained on recordings, and then fed one
 step at a time, as in a device: every step is timed, and the outputs are compared, bit
 by bit, with those of the same layer over the whole recording. The baseline fires where
-the energy of the last 150 ms exceeds the best threshold. The measure: F1 of keywords, found at most 70 ms
-before they end and 100 ms after; delays and false alarms are printed, too.
+the energy of the last 150 ms exceeds the best threshold. The measure: F1 of keywords,
+found at most 70 ms before they end and 100 ms after; delays and false alarms are
+printed, too.
 
     python examples/streaming.py
 """
@@ -88,12 +89,13 @@ def firings(score: common.Array, threshold: float) -> list[int]:
 
 def delays(fired: list[int], ends: list[int]) -> list[int]:
     """Steps from the end of every keyword that is found to the first firing for it."""
-    left, found = list(ends), []
+    found, due = [], 0
     for t in fired:
-        due = [end for end in left if end - LONG // 2 <= t <= end + LATE]
-        if due:
-            left.remove(due[0])
-            found.append(t - due[0])
+        while due < len(ends) and ends[due] + LATE < t:
+            due += 1
+        if due < len(ends) and ends[due] - LONG // 2 <= t:
+            found.append(t - ends[due])
+            due += 1
     return found
 
 
@@ -175,10 +177,7 @@ def run(options: common.Options) -> common.Result:
         clip=1.0,
         carry_state=True,
     )
-    heard = known[: 60 * RATE]
-    threshold = best_threshold(
-        listen(model, heard)[0], [end for end in known_ends if end < len(heard)]
-    )
+    threshold = best_threshold(listen(model, known)[0], known_ends)
     score, states, seconds = listen(model, unseen)
     whole, _ = model.layers["rnn"](unseen[:, None])
     if not np.array_equal(states, whole[:, 0]):
