@@ -11,14 +11,14 @@ from promoters.
 The model reads the sequence in both directions by a GRU, three letters at a time at
 every place (token ids, 64 of them); the maximum over all steps of its outputs goes
 into a linear layer. What it has to learn is to recognise a box, to count, and to
-recognise the other. The loss stands still until it has found the boxes, and then falls.
+recognise the other.
 
 The baselines count words of four letters, whose order is lost, or know both motifs and
 scan for their best matches, but know nothing of the spacing.
 
-Look at the figure: the model is shown one sequence again and again with another
-spacing. Its probability of a promoter should be high from 16 to 18 and nowhere else,
-also at spacings that were never in the training data.
+Look at the figure: the model is shown sequences with every spacing. Its probability of
+a promoter is high from 16 to 18, low where it has seen others, and passes from one to
+the other in between, at spacings that were never in the training data.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def classifier(hidden: int, rng: np.random.Generator) -> rnnext.Sequential:
 def probability_by_spacing(model: rnnext.Sequential, n: int) -> tuple[Array, Array]:
     """Spacings, and the mean probability of a promoter at each, in `n` sequences."""
     spacings, means = np.arange(6, 31), []
-    for spacing in spacings:
+    for spacing in spacings.tolist():
         rng = np.random.default_rng(12345)
         x, lengths = common.padded([words(sequence(spacing, rng)) for _ in range(n)])
         logits, _ = model(x, lengths=lengths)

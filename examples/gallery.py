@@ -23,7 +23,7 @@ def examples() -> list[str]:
     programs = (
         path.stem
         for path in HERE.glob("*.py")
-        if 'if __name__ == "__main__":' in path.read_text(encoding="utf-8")
+        if '\nif __name__ == "__main__":' in path.read_text(encoding="utf-8")
     )
     return sorted(set(programs) - {"gallery"})
 

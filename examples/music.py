@@ -43,7 +43,7 @@ EDGE, REST, PITCH = 0, 1, 2  # of a tune; the first of the pitches
 LENGTH = PITCH + HIGHEST - LOWEST + 1  # of 1 eighth
 SIGNS = LENGTH + LONGEST
 KEYS = range(-5, 7)
-MARGIN = 10.0
+MARGIN = 3.0
 
 
 def encoded(notes: list[Note]) -> Array:

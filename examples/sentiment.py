@@ -5,10 +5,9 @@ speaks well or ill of something by a word of praise or of blame; in half of them
 negation turns it round ("never", "far from", "anything but", "failed to be"), the
 others may have a harmless adverb in that place ("really", "quite"). A clause may begin
 with what was thought before ("friends had called it awful , but ..."), which does not
-count.
-The label is what most clauses say; if as many say the other, what the last says. So the
-ground truth is known for every review, and no count of words can find it: "good" is
-said in bad reviews as often as in good ones.
+count. The label is what most clauses say; if as many say the other, what the last says.
+So the ground truth is known for every review, and no count of words can find it: "good"
+is said in bad reviews as often as in good ones.
 
 The model: word vectors (`Embedding`) into a GRU in both directions, the mean of its
 outputs into a linear layer. Words that came in one training review only, and new ones,
@@ -142,7 +141,7 @@ def classifier(words: int, rng: np.random.Generator) -> rnnext.Sequential:
     return rnnext.Sequential(
         {
             "embedding": rnnext.Embedding(words, 24, rng=rng),
-            "dropout": rnnext.Dropout(0.2, rng=rng),
+            "dropout": rnnext.Dropout(0.1, rng=rng),
             "gru": rnnext.GRU(24, 32, bidirectional=True, rng=rng),
             "pool": rnnext.Pool("mean"),
             "head": rnnext.Linear(64, 2, rng=rng),
@@ -163,7 +162,7 @@ def run(options: common.Options) -> common.Result:
     """Train, compare, draw."""
     rng = np.random.default_rng(options.seed)
     if options.data is None:
-        pairs = [review(rng) for _ in range(4000 if options.quick else 12000)]
+        pairs = [review(rng) for _ in range(5000 if options.quick else 12000)]
         texts, labels = [text for text, _ in pairs], np.array([n for _, n in pairs])
     else:
         texts, labels = read(options.data)
@@ -172,7 +171,7 @@ def run(options: common.Options) -> common.Result:
 
     vocabulary = Vocabulary(known)
     model = classifier(len(vocabulary), rng)
-    epochs = 6 if options.quick else 10
+    epochs = 10 if options.quick else 12
     history = rnnext.train(
         model,
         common.shuffled_batches([*map(vocabulary, known)], labels[train], 64, rng),

@@ -13,7 +13,7 @@ The baseline knows the same spectrogram but not the order of its frames: the mea
 standard deviation over time of each band, and logistic regression.
 
 Look at the figure: a word is a movement, and the table at the right shows what is taken
-for what. The baseline takes "face" for "safe" about as often as not.
+for what. The baseline often takes "face" for "safe".
 """
 
 from __future__ import annotations
@@ -57,8 +57,9 @@ def mel_spectrogram(sound: Array, rate: int = RATE) -> Array:
     n = 1 << (2 * window - 1).bit_length()
     power = np.abs(np.fft.rfft(frames * np.hanning(window), n)) ** 2
     energies = np.log(power @ mel_filters(rate, power.shape[1]) + 1e-6)
-    features = (energies - energies.mean()) / (energies.std() + 1e-6)
-    return features.astype(np.float32)
+    scaled = (energies - energies.mean()) / (energies.std() + 1e-6)
+    features: Array = scaled.astype(np.float32)
+    return features
 
 
 def generated(

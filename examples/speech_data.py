@@ -102,7 +102,8 @@ def say(word: str, speaker: Speaker, rng: np.random.Generator) -> Array:
     knots = middles.T.ravel()
 
     def gliding(values: list[float]) -> Array:
-        return np.interp(time, knots, np.repeat(values, 2))
+        values_now: Array = np.interp(time, knots, np.repeat(values, 2))
+        return values_now
 
     pitch = speaker.pitch * (1.1 - 0.25 * time / len(time)) * rng.uniform(0.93, 1.07)
     phase = 2 * np.pi * np.cumsum(pitch) / RATE
@@ -122,7 +123,8 @@ def say(word: str, speaker: Speaker, rng: np.random.Generator) -> Array:
     noise = 10 ** (-rng.uniform(0, 15) / 20) * loud
     speech += noise * rng.standard_normal(len(speech))
     volume = rng.uniform(0.05, 0.2) / loud
-    return (volume * speech).astype(np.float32)
+    sound_wave: Array = (volume * speech).astype(np.float32)
+    return sound_wave
 
 
 def _band(n: int, band: tuple[int, int], rng: np.random.Generator) -> Array:
