@@ -61,7 +61,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(default=False, venv_backend="none")
 def stubs(session: nox.Session) -> None:
-    """The extension's types against the extension that is installed here; needs mypy."""
+    """The types of the extension that is installed here; needs mypy."""
     stubtest = ("python", "-m", "mypy.stubtest", "rnnext._core")
     config = ("--mypy-config-file", "pyproject.toml")
     allowed = ("--allowlist", "tools/stubtest-allowlist.txt")
