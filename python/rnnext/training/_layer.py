@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 from .._cache import Gradients
 from .._configured import Configured
@@ -12,7 +13,8 @@ from .._parameters import Parametrised
 K = TypeVar("K")  # what forward keeps
 
 
-class LayerCache(NamedTuple, Generic[K]):
+@dataclass(frozen=True)
+class LayerCache(Generic[K]):
     """What `forward` keeps for `backward`: opaque.
 
     Of the layer with this `repr`; it holds copies of what it needs of the parameters.
