@@ -34,6 +34,15 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", *session.posargs)
 
 
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The pages in build/docs, every warning an error, and all of their code run."""
+    groups = nox.project.load_toml("pyproject.toml")["dependency-groups"]
+    session.install(".[test]", *groups["docs"])
+    session.run("sphinx-build", "-qW", "--keep-going", "docs", "build/docs")
+    session.run("pytest", "tests/test_docs.py", "tests/test_packaging.py")
+
+
 @nox.session(venv_backend="none")
 def cpp(session: nox.Session) -> None:
     """The C++ tests with a preset: `nox -s cpp -- asan` (default: release)."""
