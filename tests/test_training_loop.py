@@ -232,6 +232,13 @@ def test_gradients_are_right(name):
     assert "x" in report.errors
 
 
+def test_gradients_are_right_for_arrays_of_any_strides():
+    draw = np.random.default_rng(0).standard_normal
+    x, h_0 = draw((3, 2, 5)).transpose(2, 1, 0), draw((2, 1, 4)).transpose(1, 0, 2)
+    report = rnnext.check_gradients(rnnext.GRU(3, 4, rng=0), x, h_0)
+    assert report.ok, report
+
+
 @pytest.mark.parametrize("wrong", ["weight_hh_l0", "x", "state"])
 def test_a_wrong_gradient_is_found(monkeypatch, wrong):
     right = rnnext.GRU.backward

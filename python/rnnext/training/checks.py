@@ -115,10 +115,10 @@ def check_gradients(
     most = positive_integer("samples", samples)
     size = finite("step", step)
     exact = _in_float64(layer)
-    x = np.array(x)
+    x = np.array(x, order="C")  # shifted through a flat view
     if x.dtype.kind not in "iu":
         x = x.astype(np.float64)
-    state = _apply(lambda part: np.array(part, np.float64), state)
+    state = _apply(lambda part: np.array(part, np.float64, order="C"), state)
     seed = int(source.integers(2**32))
     run = _runner(exact, lengths, seed)
 
