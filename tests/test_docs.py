@@ -42,13 +42,17 @@ def python_blocks(page):
 def run(pages):
     """Run the blocks of pages as one program; compare what is printed."""
     names = {"__name__": "page"}
-    for page in pages:
-        for line, code, printed in python_blocks(page):
-            program = compile("\n" * (line - 1) + code, str(page), "exec")
-            with contextlib.redirect_stdout(io.StringIO()) as out:
-                exec(program, names)
-            if printed is not None:
-                assert out.getvalue() == printed, f"{page.name}:{line}"
+    threads = rnnext.get_num_threads()
+    try:
+        for page in pages:
+            for line, code, printed in python_blocks(page):
+                program = compile("\n" * (line - 1) + code, str(page), "exec")
+                with contextlib.redirect_stdout(io.StringIO()) as out:
+                    exec(program, names)
+                if printed is not None:
+                    assert out.getvalue() == printed, f"{page.name}:{line}"
+    finally:
+        rnnext.set_num_threads(threads)
 
 
 def needed(page):
