@@ -21,9 +21,8 @@ extensions = [
     "mathml",
     "gallery",
 ]
-exclude_patterns = ["_build", "_extensions", "_templates", "gallery/*.md"]
+exclude_patterns = ["_build", "_extensions", "_templates"]
 templates_path = ["_templates"]
-suppress_warnings = ["toc.empty_glob"]  # pages that an installation may lack
 
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3

@@ -1,7 +1,7 @@
 """The directive ``gallery``: a figure and a text of every example that has a picture.
 
 An example NAME is examples/NAME.py: its docstring is the text, docs/gallery/NAME.png
-(or .svg) the figure. What is not there is not shown.
+the figure, if there is one. The first sentence says what one sees.
 """
 
 import ast
@@ -17,14 +17,13 @@ from sphinx.util.nodes import make_id
 def examples(docs: Path) -> list[tuple[Path, Path | None, str]]:
     """(program, picture or None, docstring) of all, by name."""
     found = []
-    for program in sorted((docs.parent / "examples").glob("[!_]*.py")):
-        text = ast.get_docstring(ast.parse(program.read_text(encoding="utf-8")))
-        pictures = [
-            docs / "gallery" / f"{program.stem}{end}" for end in (".svg", ".png")
-        ]
-        picture = next((path for path in pictures if path.exists()), None)
-        if text:
-            found.append((program, picture, text))
+    for program in sorted((docs.parent / "examples").glob("*.py")):
+        source = program.read_text(encoding="utf-8")
+        if "common.command(" not in source or program.stem == "common":
+            continue  # what the examples share, and what remakes the figures
+        picture = docs / "gallery" / f"{program.stem}.png"
+        text = ast.get_docstring(ast.parse(source)) or program.stem
+        found.append((program, picture if picture.exists() else None, text))
     return found
 
 
@@ -37,16 +36,17 @@ class Gallery(Directive):
         sections: list[nodes.Node] = []
         for program, picture, text in examples(docs):
             env.note_dependency(str(program))
-            title, *paragraphs = text.split("\n\n")
-            title = " ".join(title.split()).rstrip(".")
+            paragraphs = text.split("\n\n")
+            subject = " ".join(paragraphs[0].split()).partition(". ")[0].rstrip(".")
             name = program.stem.replace("_", " ")
             section = nodes.section(
                 ids=[make_id(env, self.state.document, "", name)], names=[program.stem]
             )
             section += nodes.title("", name.capitalize())
-            section += nodes.paragraph("", title + ".")
             if picture is not None:
-                image = nodes.image(uri=f"gallery/{picture.name}", alt=title)
+                image = nodes.image(
+                    uri=picture.name, alt=f"Figure of {program.name}: {subject}"
+                )
                 section += image
             for paragraph in paragraphs:
                 lines = paragraph.splitlines()
@@ -55,10 +55,12 @@ class Gallery(Directive):
                     code["language"] = "text"
                     section += code
                 else:
-                    section += nodes.paragraph("", " ".join(paragraph.split()))
+                    words = " ".join(paragraph.split()).replace("`", "")
+                    section += nodes.paragraph("", words)
             command = nodes.literal_block("", f"python examples/{program.name}")
             command["language"] = "bash"
-            section += command
+            if command.astext() not in text:
+                section += command
             sections.append(section)
         if not sections:
             sections.append(nodes.paragraph("", "The examples come with the sources."))
