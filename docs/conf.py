@@ -50,6 +50,6 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
     "secondary_sidebar_items": ["page-toc"],
-    "show_prev_next": True,
+    "header_links_before_dropdown": 7,
 }
 html_context = {"default_mode": "auto"}
