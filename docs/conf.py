@@ -19,6 +19,7 @@ extensions = [
     "myst_parser",
     "sphinx_copybutton",
     "mathml",
+    "summaries",
     "gallery",
 ]
 exclude_patterns = ["_build", "_extensions", "_templates"]
