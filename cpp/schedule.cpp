@@ -36,6 +36,12 @@ Schedule schedule(const Weights<T>& w, const Sequences& all, double work,
         work * forward_flops(w.traits, 1, rows, std::max<index>(w.input_size, 16),
                              std::max<index>(w.hidden_size, 16));
     Schedule s{};
+    if (steps == 1 && step < 2 * flops_per_thread) {  // to plan it would take as long
+        s.slab = rows;
+        s.chunk = s.threads = 1;
+        s.split = Split::units;
+        return s;
+    }
     const index slabs = index(std::ceil(step / flops_per_slab));
     s.slab = (rows + slabs - 1) / slabs;
     s.chunk = std::max(chunk_bytes / (row_bytes(w) * s.slab), chunk_rows / s.slab);

@@ -143,11 +143,18 @@ def test_wrong_options(capsys, tmp_path, monkeypatch, options, expected):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_json_to_stdout_and_the_report_to_stderr(small, capsys):
+    assert main(["bench", "--seconds", "0.2", "--json"]) == 0
+    streams = capsys.readouterr()
+    assert len(json.loads(streams.out)["results"]) == 3 * (1 + 2 * len(SMALL))
+    assert streams.err.splitlines()[-1].startswith("NumPy / rnnext, geometric means:")
+
+
 def test_help_has_an_example(capsys):
     with pytest.raises(SystemExit) as ending:
         main(["bench", "--help"])
     assert ending.value.code == 0
-    assert "example: `rnnext bench " in " ".join(capsys.readouterr().out.split())
+    assert "examples: rnnext bench " in " ".join(capsys.readouterr().out.split())
 
 
 def test_it_needs_nothing_but_numpy(small, monkeypatch, capsys):

@@ -143,6 +143,18 @@ def test_stops_when_told():
     assert len(history.epochs) == 2
 
 
+def test_stops_after_an_epoch_when_told():
+    history = rnnext.train(
+        model(),
+        batches(),
+        rnnext.mse_loss,
+        rnnext.SGD(0.1),
+        epochs=9,
+        on_epoch=lambda history: len(history.epochs) == 3,
+    )
+    assert (history.steps, len(history.epochs)) == (9, 3)
+
+
 def test_a_loss_that_is_no_number_changes_nothing():
     one = model()
     bad = [(x, targets * math.nan) for x, targets in batches(1)]

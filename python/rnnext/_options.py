@@ -55,6 +55,11 @@ _CELLS: dict[str, tuple[str, Activations]] = {
 }
 
 
+def gate_names(cell: str) -> list[str]:
+    """Of a cell in order, then of its output where that has an activation."""
+    return _CELLS[cell][0].split()
+
+
 class CellOptions:
     """What the cells of a layer compute other than their authors wrote.
 
@@ -73,10 +78,10 @@ class CellOptions:
         coupled: bool = False,
         cell_clip: object = None,
     ) -> None:
-        names, own = _CELLS[cell]
+        own = _CELLS[cell][1]
         self.by_direction = (own,) * directions
         if activations is not None:
-            self.by_direction = _activations(activations, names.split(), directions)
+            self.by_direction = _activations(activations, gate_names(cell), directions)
         self._own = own
         self.gate_clip = _bound("gate_clip", gate_clip)
         self.cell_clip = _bound("cell_clip", cell_clip)

@@ -1,13 +1,17 @@
-"""The console script: a character-level language model, trained by rnnext.
+"""The console script: commands around character models, model files and the machine.
 
-cli        arguments to commands, errors to exit codes
+cli        arguments to commands, errors to exit codes; parser: what argparse lacks
 train      ``rnnext train``; sample: ``rnnext sample``; bench: ``rnnext bench``
+info       ``rnnext info``; selftest: ``rnnext selftest``; checks: of one process
+inspect    ``rnnext inspect``; gates: their statistics
+convert    ``rnnext convert``; verify: a model beside its converted self
+modelfile  model files of all formats, read; state_dict: PyTorch's; tensors: safetensors
 trainer    the loop: truncated back-propagation through time with carried state
-model      recurrent layer and output layer; nn: output layer, loss and dropout
-optim      Adam, clipping, learning-rate decay
+model      the character model: recurrent layer, dropout, output layer
 data       text, vocabulary, streams; baselines: unigram and bigram models
 timing     of short calls; numpy_loop: what bench compares with
 files      the model file; report: progress, samples, loss curve
+output     tables and JSON; progress: bars
 arguments  values of options; errors: told in one line; interrupt: Ctrl-C
 
 Only NumPy is imported here; what the extra ``app`` installs is imported where it is

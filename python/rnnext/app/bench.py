@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import json
-import shutil
 import statistics
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,6 +19,8 @@ from . import numpy_loop
 from .arguments import positive, positive_number
 from .errors import AppError
 from .files import check_writable, write_atomically
+from .output import json_text
+from .progress import progress
 from .timing import samples, settle
 
 NAME = "bench"
@@ -45,6 +44,7 @@ SHAPES = (
 )
 STEP_SIZES = (32, 64, 128, 256, 512)
 WORKS = ("step", "inference", "training")
+STDOUT = "-"
 
 # Seconds that a case needs at least, in least times of rnnext: two calls of ours at
 # half of the limit, two of NumPy at a quarter.
@@ -105,7 +105,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="about how long; too little time leaves large cases out "
         "(default: %(default)g)",
     )
-    parser.add_argument("--json", metavar="PATH", help="write the figures to a file")
+    parser.add_argument(
+        "--json",
+        nargs="?",
+        const=STDOUT,
+        metavar="PATH",
+        help="write the figures to a file; without PATH print them, and the report to "
+        "stderr",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -125,7 +132,7 @@ def run(arguments: argparse.Namespace) -> int:
     AppError
         For a wrong option or place.
     """
-    if arguments.json is not None:
+    if arguments.json not in (None, STDOUT):
         check_writable(arguments.json)
     before = rnnext.get_num_threads()
     try:
@@ -134,7 +141,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise AppError(f"argument --threads: {error}") from error
     try:
         machine = measure(rnnext.get_num_threads())
-        rows = _report(machine, arguments.dtype, arguments.seconds)
+        with redirect_stdout(sys.stderr if arguments.json == STDOUT else sys.stdout):
+            rows = _report(machine, arguments.dtype, arguments.seconds)
     finally:
         rnnext.set_num_threads(before)
     if arguments.json is not None:
@@ -147,7 +155,11 @@ def run(arguments: argparse.Namespace) -> int:
                 for row in rows
             ],
         }
-        write_atomically(arguments.json, json.dumps(found, indent=1).encode())
+        text = json_text(found)
+        if arguments.json == STDOUT:
+            print(text)
+        else:
+            write_atomically(arguments.json, text.encode())
     return 0
 
 
@@ -203,7 +215,7 @@ def _report(machine: Machine, dtype: str, seconds: float) -> list[Row]:
         flush=True,
     )
     rows = []
-    with _progress(len(planned)) as show:
+    with progress(len(planned), "case") as show:
         for case, share in planned:
             row = _measured(case, machine, share)
             rows.append(row)
@@ -277,23 +289,3 @@ def _calls(case: Case) -> tuple[Callable[[], Any], Callable[[], Any]]:
         numpy_loop.backward(case.cell, parameters, trace, dy)
 
     return train, train_numpy
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[str], None]]:
-    """Lines to stdout, and on a terminal a bar on stderr below them."""
-    if not sys.stderr.isatty() or importlib.util.find_spec("tqdm") is None:
-        yield lambda line: print(line, flush=True)
-        return
-    from tqdm import tqdm
-
-    # Left alone, tqdm draws nothing on a terminal that says it has no size.
-    columns = shutil.get_terminal_size().columns
-    with tqdm(total=total, unit="case", ncols=columns, nrows=20, leave=False) as bar:
-
-        def show(line: str) -> None:
-            bar.write(line)
-            sys.stdout.flush()
-            bar.update()
-
-        yield show

@@ -2,42 +2,40 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from textwrap import fill, indent
 
 import rnnext
 
-from . import bench, sample, train
+from . import bench, convert, info, inspect, sample, selftest, train
 from .errors import AppError
+from .output import printable
+from .parser import Parser
 
-# A command is a module with NAME, HELP, EXAMPLE, add_arguments(parser) and
-# run(arguments).
-COMMANDS = (train, sample, bench)
+# A command is a module with NAME, HELP, EXAMPLE (a line each), add_arguments(parser)
+# and run(arguments).
+COMMANDS = (train, sample, bench, info, selftest, inspect, convert)
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 ENDINGS = (
-    "exit codes: 0 done; 2 a wrong option, file or text, told in one line; 130 stopped "
-    "by Ctrl-C (train saves the model first)"
+    "exit codes: 0 done; 1 a check failed; 2 a wrong option, file or text, told in one "
+    "line; 130 stopped by Ctrl-C (train saves the model first)"
 )
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise AppError(f"{message} (see {self.prog} --help)")
-
-
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The parser of all commands."""
-    top = _Parser(
+    top = Parser(
         prog="rnnext",
-        description="Character-level language models, and the speed of this machine.",
-        epilog=ENDINGS,
-        allow_abbrev=False,
+        description=fill(
+            "Train character-level language models and sample from them; measure and "
+            "check this installation; look into model files and convert them."
+        ),
+        epilog=_epilog("rnnext train --seconds 60\nrnnext COMMAND --help"),
     )
     top.add_argument("--version", action="version", version=rnnext.__version__)
     commands = top.add_subparsers(metavar="COMMAND", required=True, dest="command")
@@ -45,13 +43,16 @@ def parser() -> argparse.ArgumentParser:
         sub = commands.add_parser(
             command.NAME,
             help=command.HELP,
-            description=command.HELP[0].upper() + command.HELP[1:] + ".",
-            epilog=f"example: `{command.EXAMPLE}`; {ENDINGS}",
-            allow_abbrev=False,
+            description=fill(command.HELP[0].upper() + command.HELP[1:] + "."),
+            epilog=_epilog(command.EXAMPLE),
         )
         command.add_arguments(sub)
         sub.set_defaults(run=command.run)
     return top
+
+
+def _epilog(examples: str) -> str:
+    return f"examples:\n{indent(examples, '  ')}\n\n{fill(ENDINGS)}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,8 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit code: 0, 2 for what the person at the keyboard can put right, 130 after
-        Ctrl-C, 141 when the reader of the output has gone.
+        Exit code: 0, 1 when a check failed, 2 for what the person at the keyboard can
+        put right, 130 after Ctrl-C, 141 when the reader of the output has gone.
     """
     for stream in (sys.stdout, sys.stderr):
         # A text may hold characters that the terminal's encoding lacks.
@@ -91,6 +92,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str) -> int:
-    line = " ".join(message.split("\n"))
-    print(f"rnnext: error: {line}", file=sys.stderr, flush=True)
+    line = " ".join(filter(None, map(str.strip, message.split("\n"))))
+    print(f"rnnext: error: {printable(line)}", file=sys.stderr, flush=True)
     return 2

@@ -1,7 +1,8 @@
 """ONNX: recurrent models of others run here, layers of ours are saved for others.
 
-`load` reads a model, `save` writes a layer, and `rnnext.onnx.backend` is what ONNX's
-own tests ask for. They need the extra ``onnx``.
+`load` reads a model, `load_layer` one that is nothing but a recurrent layer, `save`
+writes a layer, and `rnnext.onnx.backend` is what ONNX's own tests ask for. They need
+the extra ``onnx``.
 
 _model        a graph: read, checked, run node by node
 _value        what goes in and comes out
@@ -10,6 +11,7 @@ _recurrent    the operators RNN, GRU and LSTM, by the layers
 _arithmetic   the operators around them that compute
 _arrangement  the operators around them that only move numbers
 _save         a layer as a graph
+_layer        a graph as a layer
 backend       the interface of `onnx.backend.base`
 """
 
@@ -18,8 +20,9 @@ try:
 except ImportError as error:
     raise ImportError('rnnext.onnx needs onnx: pip install "rnnext[onnx]"') from error
 
+from ._layer import load_layer
 from ._model import Model, load
 from ._save import save
 from ._value import Value
 
-__all__ = ["Model", "Value", "load", "save"]
+__all__ = ["Model", "Value", "load", "load_layer", "save"]

@@ -128,16 +128,21 @@ class Model:
         >>> list(found)
         ['y', 'h_n']
         """
-        values = self._values | self._checked(inputs)
-        given = list(values.values())
+        given = self._values | self._checked(inputs)
+        values = self._evaluated(given)
+        outputs = {value.name: values[value.name] for value in self.outputs}
+        return {
+            name: array.copy() if _shared(array, list(given.values())) else array
+            for name, array in outputs.items()
+        }
+
+    def _evaluated(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Everything that is computed on the way, too."""
+        values = dict(given)
         with np.errstate(all="ignore"):
             for node, compute in self._steps:
                 values |= _computed(node, compute, values)
-        outputs = {value.name: values[value.name] for value in self.outputs}
-        return {
-            name: array.copy() if _shared(array, given) else array
-            for name, array in outputs.items()
-        }
+        return values
 
     def _checked(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         known = {value.name: value for value in self.inputs} | self._defaults
@@ -218,7 +223,10 @@ def load(model: str | os.PathLike[str] | bytes | onnx.ModelProto) -> Model:
     with open(path, "rb") as file:
         proto = _parsed(path, file.read())
     beside = os.path.dirname(os.path.abspath(path))
-    onnx.external_data_helper.load_external_data_for_model(proto, beside)
+    try:
+        onnx.external_data_helper.load_external_data_for_model(proto, beside)
+    except onnx.checker.ValidationError as error:
+        raise ValueError(f"{path}: {error}") from error
     return Model(proto)
 
 

@@ -27,9 +27,13 @@ class Node(NamedTuple):
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
 
+    @property
+    def label(self) -> str:
+        """Its name, or that of its first output."""
+        return self.name or next(filter(None, self.outputs), "")
+
     def __str__(self) -> str:
-        label = self.name or next(filter(None, self.outputs), "")
-        return f"node {label!r} ({self.op})"
+        return f"node {self.label!r} ({self.op})"
 
     def fault(self, message: str) -> ValueError:
         return ValueError(f"{self}: {message}")

@@ -14,7 +14,7 @@ import numpy as np
 from .._options import PARAMETERS
 from ..exchange import from_onnx
 from ..layers import GRU, LSTM, RNN
-from ._node import Computation, Node, Operator, Outputs, Tensor
+from ._node import Node, Operator, Outputs, Tensor
 
 Layer: TypeAlias = RNN | GRU | LSTM
 Activation: TypeAlias = tuple[str, float | None, float | None]
@@ -43,60 +43,85 @@ _INPUTS = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P")
 _WEIGHTS = ("W", "R", "B", "P")
 
 
-def _prepare(node: Node, constants: Mapping[str, Tensor]) -> Computation:
-    options = _options(node)
-    names = dict(zip(_INPUTS, node.inputs, strict=False))
-    names = {label: name for label, name in names.items() if name}
-    weights = {label: names[label] for label in _WEIGHTS if label in names}
-    layer: Layer | None = None
-    if all(name in constants for name in weights.values()):
-        layer = _made(node, options, {k: constants[n] for k, n in weights.items()})
-    else:
-        _checked(node, options)
+class Computed:
+    """The computation of a node.
 
-    def compute(*given: Tensor | None) -> Outputs:
+    Attributes
+    ----------
+    layer : RNN, GRU or LSTM, or None
+        What computes it; None where the weights are no constants.
+    """
+
+    def __init__(self, node: Node, constants: Mapping[str, Tensor]) -> None:
+        self._node, self._options = node, _options(node)
+        names = dict(zip(_INPUTS, node.inputs, strict=False))
+        weights = {label: names[label] for label in _WEIGHTS if names.get(label)}
+        self.layer: Layer | None = None
+        if all(name in constants for name in weights.values()):
+            given = {label: constants[name] for label, name in weights.items()}
+            self.layer = _made(node, self._options, given)
+        else:
+            _checked(node, self._options)
+
+    def __call__(self, *given: Tensor | None) -> Outputs:
+        """Y, Y_h and of an LSTM Y_c."""
+        layer, call = self.call(*given)
+        return _outputs(layer, self._layout, call, layer(*call.arrays, **call.steps))
+
+    def call(self, *given: Tensor | None) -> tuple[Layer, Call]:
+        """The layer, and with what it is called."""
         found = dict(zip(_INPUTS, given, strict=False))
         inputs = {label: x for label, x in found.items() if x is not None}
-        used = layer
-        if used is None:
+        layer = self.layer
+        if layer is None:
             parts = {label: inputs[label] for label in _WEIGHTS if label in inputs}
-            used = _made(node, options, parts)
-        return _run(used, node.attributes.get("layout", 0), inputs)
+            layer = _made(self._node, self._options, parts)
+        return layer, _call(layer, self._layout, inputs)
 
-    return compute
+    @property
+    def _layout(self) -> int:
+        layout: int = self._node.attributes.get("layout", 0)
+        return layout
 
 
-OPERATORS = {op: Operator(_prepare, 22) for op in _CELLS}
+OPERATORS = {op: Operator(Computed, 22) for op in _CELLS}
 
 
-def _run(layer: Layer, layout: int, inputs: Mapping[str, Tensor]) -> Outputs:
-    """Y, Y_h and of an LSTM Y_c. Layout 1 has N before T and before D."""
+class Call(NamedTuple):
+    """What a layer is called with: x and the state, and by name the lengths."""
 
-    def swapped(x: Tensor) -> Tensor:
-        return x.swapaxes(0, 1) if layout else x
+    arrays: tuple[Tensor, Any]
+    steps: dict[str, Any]
 
+
+def _call(layer: Layer, layout: int, inputs: Mapping[str, Tensor]) -> Call:
+    """Layout 1 has N before T and before D."""
     X = inputs["X"]
     if X.ndim != 3:
         raise ValueError(f"X: expected 3 axes, got shape {X.shape}")
     if X.dtype != layer.dtype:
         raise TypeError(f"X: expected {layer.dtype}, as W is, got {X.dtype}")
-    X = swapped(X)
-    D, H = 1 + layer.bidirectional, layer.hidden_size
-    T, N, _ = X.shape
-    state: Any = _state(inputs, "initial_h", (D, N, H), layer, layout)
+    X = X.swapaxes(0, 1) if layout else X
+    shape = 1 + layer.bidirectional, X.shape[1], layer.hidden_size
+    state: Any = _state(inputs, "initial_h", shape, layer, layout)
     if isinstance(layer, LSTM):
-        state = state, _state(inputs, "initial_c", (D, N, H), layer, layout)
-    lengths = inputs.get("sequence_lens")
-    y: Any
-    final: Any
-    y, final = layer(X, state, lengths=lengths)
-    Y = y.reshape(T, N, D, H)
+        state = state, _state(inputs, "initial_c", shape, layer, layout)
+    return Call((X, state), {"lengths": inputs.get("sequence_lens")})
+
+
+def _outputs(
+    layer: Layer, layout: int, call: Call, found: tuple[Any, Any]
+) -> tuple[Tensor, ...]:
+    y, final = found
+    D, H = 1 + layer.bidirectional, layer.hidden_size
+    Y = y.reshape(*y.shape[:2], D, H)
     Y = Y.swapaxes(0, 1) if layout else Y.swapaxes(1, 2)
     finals: tuple[Tensor, ...] = final if isinstance(final, tuple) else (final,)
+    lengths = call.steps["lengths"]
     if lengths is not None and not lengths.all():
         exists = (lengths > 0)[:, None]
         finals = tuple(np.where(exists, part, part.dtype.type(0)) for part in finals)
-    return Y, *map(swapped, finals)
+    return Y, *(part.swapaxes(0, 1) if layout else part for part in finals)
 
 
 def _state(

@@ -55,6 +55,7 @@ def train(
     progress: bool | None = None,
     rng: object = None,
     on_step: Callable[[History], object] | None = None,
+    on_epoch: Callable[[History], object] | None = None,
 ) -> History:
     """Forward, loss, backward, step: for every batch of every epoch.
 
@@ -83,8 +84,8 @@ def train(
         A bar of tqdm; by default where tqdm is installed and a person is looking.
     rng : None, int or numpy.random.Generator, optional
         What dropout draws from; by default each layer's own generator.
-    on_step : callable, optional
-        Given the history after every step; true ends the training.
+    on_step, on_epoch : callable, optional
+        Given the history after every step or epoch; true ends the training.
 
     Returns
     -------
@@ -156,7 +157,7 @@ def train(
             history.epochs.append(epoch)
             bar.set_postfix(epoch)
             bar.update()
-            if stopped:
+            if stopped or (on_epoch is not None and on_epoch(history)):
                 break
     return history
 
