@@ -38,6 +38,8 @@ autosummary_generate = True
 numpydoc_show_class_members = False  # the template of a class lists its methods
 numpydoc_xref_param_type = False
 
+smartquotes_action = "qe"  # options keep their two hyphens
+
 html_theme = "pydata_sphinx_theme"
 html_title = "rnnext"
 html_static_path = ["_static"]
@@ -53,4 +55,5 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
     "header_links_before_dropdown": 7,
 }
+html_sidebars = {"gallery/index": [], "contributing/index": []}
 html_context = {"default_mode": "auto"}
