@@ -39,7 +39,8 @@ def docs(session: nox.Session) -> None:
     """The pages in build/docs, every warning an error, and all of their code run."""
     groups = nox.project.load_toml("pyproject.toml")["dependency-groups"]
     session.install(".[test]", *groups["docs"])
-    session.run("sphinx-build", "-qW", "--keep-going", "docs", "build/docs")
+    options = ["-qW", "--keep-going", "-d", "build/doctrees"]
+    session.run("sphinx-build", *options, "docs", "build/docs")
     session.run("pytest", "tests/test_docs.py", "tests/test_packaging.py")
 
 
