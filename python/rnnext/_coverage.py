@@ -41,7 +41,7 @@ def covered(
     N = 1 if batch is None else batch
     counts = None if lengths is None else checked_lengths(lengths, steps, N)
     exists, resets = (
-        None if flags is None else _flags(name, flags, steps, batch, batch_first)
+        None if flags is None else checked_mask(name, flags, steps, batch, batch_first)
         for name, flags in (("mask", mask), ("reset", reset))
     )
     if exists is resets is None and counts is not None and (counts == steps).all():
@@ -68,9 +68,10 @@ def checked_lengths(value: object, steps: int, N: int) -> NDArray[np.intp]:
     return np.ascontiguousarray(array, np.intp)
 
 
-def _flags(
+def checked_mask(
     name: str, value: object, steps: int, batch: int | None, batch_first: bool
 ) -> NDArray[np.bool_]:
+    """(T, N), contiguous. batch=None: unbatched."""
     array = np.asarray(value)
     if array.dtype != np.bool_:
         raise TypeError(f"{name}: expected booleans, got dtype {array.dtype}")

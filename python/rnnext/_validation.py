@@ -61,6 +61,8 @@ def integer_array(name: str, value: object) -> NDArray[Any]:
     found = getattr(value, "dtype", type(value).__name__)
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "iu":
         raise TypeError(f"{name}: expected an array of integers, got {found}")
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name}: expected a plain array, got one with a mask")
     return value
 
 
@@ -166,6 +168,21 @@ def finite(name: str, value: object) -> float:
     given = number(name, value)
     if not np.isfinite(given):
         raise ValueError(f"{name}: expected a finite number, got {value}")
+    return given
+
+
+def not_negative(name: str, value: object) -> float:
+    given = finite(name, value)
+    if given < 0:
+        raise ValueError(f"{name}: expected 0 or more, got {value}")
+    return given
+
+
+def positive(name: str, value: object) -> float:
+    """Infinity is one, too."""
+    given = number(name, value)
+    if not given > 0:
+        raise ValueError(f"{name}: expected a number above 0, got {value}")
     return given
 
 

@@ -5,11 +5,12 @@ differentiation.
 """
 
 from . import schedules
+from .batches import truncated_bptt
 from .checks import GradientReport, check_gradients
 from .dropout import Dropout
 from .embedding import Embedding
 from .linear import Linear
-from .loop import History, train, truncated_bptt
+from .loop import History, evaluate, train
 from .losses import mse_loss, softmax_cross_entropy
 from .optimizers import SGD, Adam, AdamW, clip_grad_norm
 from .pool import Pool
@@ -28,6 +29,7 @@ __all__ = [
     "Sequential",
     "check_gradients",
     "clip_grad_norm",
+    "evaluate",
     "mse_loss",
     "schedules",
     "softmax_cross_entropy",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from .._cache import Gradients
@@ -24,8 +25,13 @@ class LayerCache(NamedTuple, Generic[K]):
 class Layer(Configured, Parametrised, Generic[K]):
     """A layer without a state."""
 
+    @cached_property
+    def _kind(self) -> str:
+        """Whose caches fit."""
+        return repr(self)
+
     def _cache(self, kept: K) -> LayerCache[K]:
-        return LayerCache(repr(self), kept)
+        return LayerCache(self._kind, kept)
 
     def _in_cache(self, cache: LayerCache[K]) -> K:
         """What is in a cache of such a layer."""
@@ -33,7 +39,7 @@ class Layer(Configured, Parametrised, Generic[K]):
             raise TypeError(
                 f"cache: expected what forward returned, got {type(cache).__name__}"
             )
-        if cache.layer != repr(self):
+        if cache.layer != self._kind:
             raise ValueError(
                 f"cache: expected one of {self!r}, got one of {cache.layer}"
             )

@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike
 from .._cache import Gradients
 from .._configured import Configured
 from .._recurrent import Recurrent
-from .._validation import Array, finite, generator, positive_integer
+from .._validation import Array, generator, kind, positive, positive_integer
 from ..cells import Cell
+from ._layer import Layer
 from .dropout import Dropout
 from .pool import Pool
 from .sequential import Sequential
@@ -27,8 +28,9 @@ class GradientReport:
     ----------
     errors : dict of str to float
         Of every parameter, ``"x"`` and ``"state"``: the largest difference between
-        backward and the numerical derivative, relative to the larger of the two, and to
-        at least a thousandth of the largest derivative of that array.
+        backward and the numerical derivative, less what rounding explains, relative to
+        the larger of the two, and to at least a thousandth of the largest derivative of
+        that array.
     coordinates : dict of str to int
         How many numbers of each were tried.
     tolerance : float
@@ -41,7 +43,9 @@ class GradientReport:
     @property
     def worst(self) -> str:
         """The name with the largest error."""
-        return max(self.errors, key=lambda name: self.errors[name])
+        return max(
+            self.errors, key=lambda name: np.nan_to_num(self.errors[name], nan=np.inf)
+        )
 
     @property
     def ok(self) -> bool:
@@ -65,6 +69,7 @@ def check_gradients(
     state: Any = None,
     *,
     lengths: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
     rng: object = 0,
     samples: int = 20,
     step: float = 1e-5,
@@ -83,8 +88,8 @@ def check_gradients(
         What the layer takes.
     state : like the layer's state, optional
         Default zeros.
-    lengths : integers of shape (N,), optional
-        For what takes them.
+    lengths, mask : optional
+        As the layer takes them, if it does.
     rng : None, int or numpy.random.Generator, default 0
         Chooses a, b and the numbers that are tried.
     samples : int, default 20
@@ -113,31 +118,38 @@ def check_gradients(
     """
     source = generator("rng", rng)
     most = positive_integer("samples", samples)
-    size = finite("step", step)
+    size, most_error = positive("step", step), positive("tolerance", tolerance)
     exact = _in_float64(layer)
-    x = np.array(x, order="C")  # shifted through a flat view
+    options = {"lengths": lengths, "mask": mask}
+    options = {name: value for name, value in options.items() if value is not None}
+    _check_takes(layer, state, options)
+    x = np.array(x, order="C")
     if x.dtype.kind not in "iu":
         x = x.astype(np.float64)
     state = _apply(lambda part: np.array(part, np.float64, order="C"), state)
     seed = int(source.integers(2**32))
-    run = _runner(exact, lengths, seed)
+    run = _runner(exact, options, seed)
 
     y, state_n, cache = run(x, state)
     if state is None:
-        state = _apply(np.zeros_like, state_n)
+        state = _apply(lambda part: np.zeros(part.shape), state_n)
     # The output of a cell is its state: one loss is enough.
-    a = None if isinstance(exact, Cell) else source.standard_normal(y.shape)
-    b = _apply(lambda part: source.standard_normal(part.shape), state_n)
+    a = None if isinstance(exact, Cell) else _apply(_drawn(source), y)
+    b = _apply(_drawn(source), state_n)
+
+    def terms() -> list[Array]:
+        y, state_n, _ = run(x, state)
+        found = _parts(state_n) + ([] if a is None else _parts(y))
+        pairs = zip(_parts(b) + _parts(a), found, strict=True)
+        return [weight * part for weight, part in pairs]
 
     def loss() -> float:
-        y, state_n, _ = run(x, state)
-        of_state = [
-            float((w * s).sum())
-            for w, s in zip(_parts(b), _parts(state_n), strict=True)
-        ]
-        return sum(of_state) + (0.0 if a is None else float((a * y).sum()))
+        return sum(float(term.sum()) for term in terms())
 
     grads = _backward(exact, cache, a, b)
+    # What a difference of two losses can be wrong by: some units in the last place.
+    magnitude = sum(float(abs(term).sum()) for term in terms())
+    noise = 4 * np.finfo(np.float64).eps * magnitude / size
     errors: dict[str, float] = {}
     tried: dict[str, int] = {}
 
@@ -147,7 +159,8 @@ def check_gradients(
         measured = np.array([shift(int(i), size, loss) for i in chosen])
         scale = np.maximum(abs(found), abs(measured))
         scale = np.maximum(scale, 1e-3 * scale.max(initial=0)) + 1e-12
-        errors[name] = float((abs(found - measured) / scale).max(initial=0))
+        off = np.maximum(abs(found - measured) - noise, 0)
+        errors[name] = float((off / scale).max(initial=0))
         tried[name] = len(chosen)
 
     for name, gradient in grads.parameters.items():
@@ -159,7 +172,7 @@ def check_gradients(
     ):
         several = len(_parts(state)) > 1
         compare(f"state {i}" if several else "state", part, gradient, _of_array(part))
-    return GradientReport(errors, tried, finite("tolerance", tolerance))
+    return GradientReport(errors, tried, most_error)
 
 
 _Shift = Callable[[int, float, Callable[[], float]], float]
@@ -205,19 +218,27 @@ def _in_float64(layer: Any) -> Any:
     return made
 
 
-def _runner(layer: Any, lengths: Any, seed: int) -> Callable[[Any, Any], Any]:
+def _check_takes(layer: Any, state: Any, options: dict[str, Any]) -> None:
+    name = type(layer).__name__
+    if state is not None and isinstance(layer, Layer):
+        raise TypeError(f"state: {name} has none, got {kind(state)}")
+    if options and not isinstance(layer, (Recurrent, Sequential, Pool)):
+        raise TypeError(f"{next(iter(options))}: {name} takes none")
+
+
+def _runner(layer: Any, options: Any, seed: int) -> Callable[[Any, Any], Any]:
     """Forward to y, final state or None, cache; dropout the same every time."""
 
     def run(x: Any, state: Any) -> Any:
         rng = np.random.default_rng(seed)
         cache: Any
         if isinstance(layer, (Recurrent, Sequential)):
-            return layer.forward(x, state, lengths=lengths, rng=rng)
+            return layer.forward(x, state, rng=rng, **options)
         if isinstance(layer, Cell):
             state_n, cache = layer.forward(x, state)
             return _parts(state_n)[0], state_n, cache
         if isinstance(layer, Pool):
-            y, cache = layer.forward(x, lengths=lengths)
+            y, cache = layer.forward(x, **options)
         elif isinstance(layer, Dropout):
             y, cache = layer.forward(x, rng=rng)
         else:
@@ -236,6 +257,10 @@ def _backward(layer: Any, cache: Any, dy: Any, dstate: Any) -> Gradients[Any]:
     else:
         found = layer.backward(cache, dy)
     return found
+
+
+def _drawn(source: np.random.Generator) -> Callable[[Array], Array]:
+    return lambda part: source.standard_normal(part.shape)
 
 
 def _apply(function: Callable[[Any], Any], state: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -13,6 +13,7 @@ from .._validation import (
     boolean,
     float_dtype,
     generator,
+    integer,
     integer_array,
     of_shape,
     positive_integer,
@@ -34,6 +35,9 @@ class Embedding(Layer[Ids]):
         V, ids are 0 to V - 1.
     embedding_dim : int
         E, numbers in a vector.
+    padding_idx : int, keyword, optional
+        An id that stands for nothing: its vector begins as zero, and its gradient is
+        zero.
     dtype : {float32, float64}, keyword, default float32
         Of the vectors.
     rng : None, int or numpy.random.Generator, keyword, optional
@@ -55,21 +59,34 @@ class Embedding(Layer[Ids]):
     """
 
     _sizes = ("num_embeddings", "embedding_dim")
+    _defaults: ClassVar[dict[str, object]] = {"padding_idx": None}
 
     def __init__(
         self,
         num_embeddings: int,
         embedding_dim: int,
         *,
+        padding_idx: int | None = None,
         dtype: DTypeLike = np.float32,
         rng: object = None,
     ) -> None:
         self.num_embeddings = positive_integer("num_embeddings", num_embeddings)
         self.embedding_dim = positive_integer("embedding_dim", embedding_dim)
+        self.padding_idx = padding_idx
+        if padding_idx is not None:
+            self.padding_idx = integer("padding_idx", padding_idx)
+            if not 0 <= self.padding_idx < self.num_embeddings:
+                raise ValueError(
+                    f"padding_idx: expected 0 to V-1={self.num_embeddings - 1}, got "
+                    f"{padding_idx}"
+                )
         shape = (self.num_embeddings, self.embedding_dim)
         source = generator("rng", rng)
         super().__init__({"weight": shape}, 1.0, float_dtype(dtype), source)
-        self.assign(weight=source.standard_normal(shape))
+        vectors = source.standard_normal(shape)
+        if self.padding_idx is not None:
+            vectors[self.padding_idx] = 0
+        self.assign(weight=vectors)
 
     def _ids(self, given: object) -> Ids:
         ids = integer_array("ids", given)
@@ -137,7 +154,7 @@ class Embedding(Layer[Ids]):
         -------
         Gradients
             With None for `x` and `state`; in ``parameters["weight"]`` the sums over all
-            places where an id stood.
+            places where an id stood, zero for `padding_idx`.
 
         Raises
         ------
@@ -151,4 +168,6 @@ class Embedding(Layer[Ids]):
         dy = of_shape("dy", dy, self.dtype, letters, shape)
         sums = np.zeros((self.num_embeddings, self.embedding_dim), self.dtype)
         np.add.at(sums, ids.reshape(-1), dy.reshape(-1, self.embedding_dim))
+        if self.padding_idx is not None:
+            sums[self.padding_idx] = 0
         return self._gradients(None, weight=sums)

@@ -172,5 +172,6 @@ class Linear(Layer[Kept]):
             dx = dx.reshape(*outer, self.in_features)
         gradients = {"weight": _core.matmul_tn(rows, x)}
         if self.bias:
-            gradients["bias"] = rows.sum(axis=0)
+            # One after the other in float32, many rows would lose digits.
+            gradients["bias"] = rows.sum(axis=0, dtype=np.float64).astype(self.dtype)
         return self._gradients(dx, **gradients)

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
-from .._validation import Array, boolean, generator, positive_integer
+import numpy as np
+
+from .._recurrent import Recurrent
+from .._validation import Array, boolean, generator, kind, positive, positive_integer
+from ._chain import check_carried
+from ._progress import bar_of
+from .batches import Batches, check_batches, each_batch
 from .optimizers import Optimizer, clip_grad_norm
 from .sequential import Sequential
 
-Loss = Callable[..., tuple[float, Array]]
+Loss: TypeAlias = Callable[..., tuple[float, Array]]
+Model: TypeAlias = Sequential | Recurrent[Any]
+Metrics: TypeAlias = Mapping[str, Callable[..., float]]
 
 
 @dataclass
@@ -42,14 +49,14 @@ class History:
 
 
 def train(
-    model: Sequential,
-    batches: Iterable[Any] | Callable[[], Iterable[Any]],
+    model: Model,
+    batches: Batches,
     loss: Loss,
     optimizer: Optimizer,
     *,
     epochs: int = 1,
-    validation: Iterable[Any] | None = None,
-    metrics: Mapping[str, Callable[..., float]] | None = None,
+    validation: Batches | None = None,
+    metrics: Metrics | None = None,
     clip: float | None = None,
     carry_state: bool = False,
     progress: bool | None = None,
@@ -61,25 +68,28 @@ def train(
 
     Parameters
     ----------
-    model : Sequential
-    batches : iterable of (x, targets) or (x, targets, lengths), or callable
+    model : Sequential, RNN, LSTM or GRU
+    batches : iterable of (x, targets[, lengths[, mask]]), or callable
         Gone through once an epoch; a callable returns what to go through, and so can
-        shuffle.
+        shuffle. Lengths and mask go to the model, either may be None; targets are
+        whatever the loss takes.
     loss : callable
-        ``loss(y, targets) -> (value, dy)``, called with ``lengths=`` where the output
-        still has steps: `softmax_cross_entropy`, `mse_loss`, or your own.
+        ``loss(y, targets) -> (value, dy)``, called with those of ``lengths=`` and
+        ``mask=`` that a batch has where the output has steps (no `Pool`), and then with
+        ``batch_first=True`` if the model is so: `softmax_cross_entropy`, `mse_loss`,
+        or your own.
     optimizer : Optimizer
     epochs : int, default 1
-    validation : iterable of batches, optional
+    validation : like `batches`, optional
         Evaluated after every epoch, without dropout.
     metrics : mapping of str to callable, optional
-        ``metric(y, targets)`` (and ``lengths=`` likewise), a number; the mean over the
+        ``metric(y, targets)`` (with the same keywords), a number; the mean over the
         batches of the validation goes into the history.
     clip : float, optional
         Greatest norm of the gradients.
     carry_state : bool, default False
         Whether a batch begins with the final state of the one before (truncated
-        back-propagation through time); an epoch begins with zeros.
+        back-propagation through time); an epoch and a validation begin with zeros.
     progress : bool, optional
         A bar of tqdm; by default where tqdm is installed and a person is looking.
     rng : None, int or numpy.random.Generator, optional
@@ -115,37 +125,54 @@ def train(
     >>> history.steps, history.loss[-1] < 0.1 * history.loss[0]
     (100, True)
     """
+    _check_model(model)
+    _check_callable("loss", loss)
+    for name, call in (("on_step", on_step), ("on_epoch", on_epoch)):
+        if call is not None:
+            _check_callable(name, call)
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer: expected an optimiser, got {kind(optimizer)}")
     epochs = positive_integer("epochs", epochs)
-    carry_state = boolean("carry_state", carry_state)
-    if epochs > 1 and iter_is_spent(batches):
-        raise ValueError(
-            "batches: expected something to go through once an epoch, as a list, got "
-            f"{type(batches).__name__}; a callable may return such"
-        )
+    check_batches("batches", batches, epochs)
+    if validation is not None:
+        check_batches("validation", validation, epochs)
+    elif metrics:
+        raise ValueError("metrics: expected with validation, which is None")
+    _check_metrics(metrics, ("loss", "validation_loss"))
+    limit = math.inf if clip is None else positive("clip", clip)
+    if carry_state := boolean("carry_state", carry_state):
+        check_carried(model)
     source = None if rng is None else generator("rng", rng)
     history, start = History(), time.perf_counter()
-    stopped = False
-    with _bar(progress, epochs) as bar:
+    stopped, shown = False, dict[str, float]()
+    with bar_of(progress, batches, epochs) as bar:
         for _ in range(epochs):
             first, state = history.steps, None
-            for x, targets, lengths in _batches(batches):
+            for x, targets, options in each_batch("batches", batches):
+                cache: Any
                 y, state_n, cache = model.forward(
-                    x, state if carry_state else None, lengths=lengths, rng=source
+                    x, state if carry_state else None, rng=source, **options
                 )
                 state = state_n
-                value, dy = _loss(loss, y, targets, lengths)
-                gradients = model.backward(cache, dy, need_x=False)
-                norm = clip_grad_norm(gradients, clip or math.inf)
-                if not (math.isfinite(value) and math.isfinite(norm)):
-                    raise FloatingPointError(
-                        f"loss {value}, norm of the gradient {norm} at step "
-                        f"{history.steps}: a smaller learning rate or `clip` may help"
-                    )
+                # Whether the numbers are finite is checked, so NumPy need not warn.
+                with np.errstate(over="ignore", invalid="ignore"):
+                    value, dy = _loss_of(loss, model, y, targets, options)
+                    gradients = model.backward(cache, dy, need_x=False)
+                    norm = clip_grad_norm(gradients, limit)
+                    if not (math.isfinite(value) and math.isfinite(norm)):
+                        raise FloatingPointError(
+                            f"loss {value}, norm of the gradient {norm} at step "
+                            f"{history.steps}: a smaller learning rate or `clip` may "
+                            "help"
+                        )
+                    rate = optimizer.rate
+                    optimizer.step(model, gradients)
                 history.loss.append(value)
                 history.gradient_norm.append(norm)
-                history.learning_rate.append(optimizer.rate)
-                optimizer.step(model, gradients)
+                history.learning_rate.append(rate)
                 history.seconds.append(time.perf_counter() - start)
+                bar.set_postfix(shown | {"loss": value}, refresh=False)
+                bar.update()
                 if on_step is not None and on_step(history):
                     stopped = True
                     break
@@ -153,112 +180,121 @@ def train(
                 raise ValueError("batches: expected at least one, got none")
             epoch = {"loss": math.fsum(history.loss[first:]) / (history.steps - first)}
             if validation is not None:
-                epoch |= evaluate(model, validation, loss, metrics)
+                found = _means(
+                    "validation", model, validation, loss, metrics, carry_state
+                )
+                shown = {"validation_loss": found.pop("loss")} | found
+                epoch |= shown
+                bar.set_postfix(epoch)
             history.epochs.append(epoch)
-            bar.set_postfix(epoch)
-            bar.update()
             if stopped or (on_epoch is not None and on_epoch(history)):
                 break
     return history
 
 
 def evaluate(
-    model: Sequential,
-    batches: Iterable[Any],
+    model: Model,
+    batches: Batches,
     loss: Loss,
-    metrics: Mapping[str, Callable[..., float]] | None = None,
+    metrics: Metrics | None = None,
+    *,
+    carry_state: bool = False,
 ) -> dict[str, float]:
-    """Means over batches, without dropout: ``validation_loss`` and the metrics."""
-    names = {"validation_loss": lambda *a, **k: loss(*a, **k)[0]} | dict(metrics or {})
-    found: dict[str, list[float]] = {name: [] for name in names}
-    for x, targets, lengths in _batches(batches):
-        y, _ = model(x, lengths=lengths)
-        for name, measure in names.items():
-            found[name].append(float(_loss(measure, y, targets, lengths)))
-    if not found["validation_loss"]:
-        raise ValueError("validation: expected at least one batch, got none")
-    return {name: math.fsum(values) / len(values) for name, values in found.items()}
-
-
-def truncated_bptt(x: Any, targets: Any, steps: int) -> Iterator[tuple[Any, Any]]:
-    """Cut sequences along time, for `train` with ``carry_state=True``.
+    """Means over batches of the loss and of metrics, without dropout.
 
     Parameters
     ----------
-    x, targets : ndarray of shape (T, N, ...)
-    steps : int
-        Of a piece; the last may have fewer.
+    model, batches, loss, metrics, carry_state
+        As of `train`; the batches are gone through once.
 
-    Yields
-    ------
-    x, targets : ndarray of shape (steps, N, ...)
-        Views.
+    Returns
+    -------
+    dict of str to float
+        ``loss`` and the metrics.
 
     Raises
     ------
     TypeError, ValueError
-        If `steps` is not a positive integer, or the arrays differ in T.
+        If an argument is of the wrong kind or value.
 
     Examples
     --------
     >>> import numpy as np, rnnext
-    >>> x = np.zeros((10, 2, 3))
-    >>> [len(piece) for piece, _ in rnnext.truncated_bptt(x, x, 4)]
-    [4, 4, 2]
+    >>> model = rnnext.Sequential(rnnext.GRU(1, 4, rng=0), rnnext.Linear(4, 1, rng=1))
+    >>> x = np.ones((5, 2, 1), np.float32)
+    >>> worst = lambda y, targets: abs(y - targets).max()
+    >>> sorted(rnnext.evaluate(model, [(x, x)], rnnext.mse_loss, {"worst": worst}))
+    ['loss', 'worst']
     """
-    size = positive_integer("steps", steps)
-    if len(x) != len(targets):
-        raise ValueError(f"targets: expected T={len(x)} steps, got {len(targets)}")
-    return ((x[t : t + size], targets[t : t + size]) for t in range(0, len(x), size))
+    _check_model(model)
+    _check_callable("loss", loss)
+    check_batches("batches", batches, 1)
+    _check_metrics(metrics, ("loss",))
+    if carry_state := boolean("carry_state", carry_state):
+        check_carried(model)
+    return _means("batches", model, batches, loss, metrics, carry_state)
 
 
-def iter_is_spent(batches: object) -> bool:
-    """Whether one pass uses it up."""
-    return isinstance(batches, Iterator)
+def _means(
+    name: str,
+    model: Any,
+    batches: Batches,
+    loss: Loss,
+    metrics: Metrics | None,
+    carry_state: bool,
+) -> dict[str, float]:
+    found: dict[str, list[float]] = {each: [] for each in ("loss", *(metrics or ()))}
+    state = None
+    for x, targets, options in each_batch(name, batches):
+        y, state_n = model(x, state if carry_state else None, **options)
+        state = state_n
+        value, _ = _loss_of(loss, model, y, targets, options)
+        found["loss"].append(value)
+        for each, measure in (metrics or {}).items():
+            keywords = _keywords(model, options)
+            found[each].append(float(measure(y, targets, **keywords)))
+    if not found["loss"]:
+        raise ValueError(f"{name}: expected at least one, got none")
+    return {each: math.fsum(values) / len(values) for each, values in found.items()}
 
 
-def _batches(batches: Any) -> Iterator[tuple[Any, Any, Any]]:
-    """With None for lengths that are not given."""
-    for batch in batches() if callable(batches) else batches:
-        if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
-            raise TypeError(
-                "batches: expected (x, targets) or (x, targets, lengths), got "
-                f"{type(batch).__name__}"
-            )
-        x, targets, *lengths = batch
-        yield x, targets, lengths[0] if lengths else None
+def _check_model(model: object) -> None:
+    if not isinstance(model, (Sequential, Recurrent)):
+        raise TypeError(
+            "model: expected a Sequential, RNN, LSTM or GRU, got "
+            f"{kind(model)}; Sequential(layer) makes a model of any layer"
+        )
 
 
-def _loss(loss: Callable[..., Any], y: Array, targets: Any, lengths: Any) -> Any:
-    if lengths is None or y.ndim < 3:
-        return loss(y, targets)
-    return loss(y, targets, lengths=lengths)
+def _check_callable(name: str, value: object) -> None:
+    if not callable(value):
+        raise TypeError(f"{name}: expected a callable, got {kind(value)}")
 
 
-class _NoBar:
-    def __enter__(self) -> _NoBar:
-        return self
+def _check_metrics(metrics: object, taken: tuple[str, ...]) -> None:
+    if metrics is None:
+        return
+    if not isinstance(metrics, Mapping):
+        raise TypeError(
+            f"metrics: expected a mapping of names to callables, got {kind(metrics)}"
+        )
+    for name, measure in metrics.items():
+        if name in taken:
+            raise ValueError(f"metrics: expected another name than {name!r}")
+        _check_callable(f"metrics: {name}", measure)
 
-    def __exit__(self, *_: object) -> None:
-        pass
 
-    def set_postfix(self, _: object) -> None:
-        pass
-
-    def update(self) -> None:
-        pass
+def _keywords(model: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """What losses and metrics are told of a batch."""
+    if not options or not getattr(model, "_gives_steps", True):
+        return {}
+    return options | ({"batch_first": True} if model.batch_first else {})
 
 
-def _bar(progress: bool | None, epochs: int) -> Any:
-    wanted = sys.stderr.isatty() if progress is None else boolean("progress", progress)
-    if not wanted:
-        return _NoBar()
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        if progress is None:
-            return _NoBar()
-        raise ImportError(
-            'progress: tqdm is missing; pip install "rnnext[app]" has it'
-        ) from None
-    return tqdm(total=epochs, unit="epoch")
+def _loss_of(
+    loss: Callable[..., Any], model: Any, y: Any, targets: Any, options: dict[str, Any]
+) -> tuple[float, Any]:
+    found = loss(y, targets, **_keywords(model, options))
+    if isinstance(found, tuple) and len(found) == 2:
+        return float(found[0]), found[1]
+    raise TypeError(f"loss: expected to return (value, dy), got {kind(found)}")

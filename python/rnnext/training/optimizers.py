@@ -12,8 +12,19 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .._cache import Gradients
-from .._validation import Array, boolean, finite, number
+from .._parameters import Parametrised
+from .._validation import (
+    Array,
+    any_float_array,
+    boolean,
+    kind,
+    not_negative,
+    number,
+    positive,
+    real_array,
+)
 from .schedules import Schedule
+from .sequential import Sequential
 
 
 class Optimizer:
@@ -33,17 +44,19 @@ class Optimizer:
     def __init__(self, learning_rate: float | Schedule, weight_decay: float) -> None:
         self.learning_rate = learning_rate
         if not callable(learning_rate):
-            self.learning_rate = _not_negative("learning_rate", learning_rate)
-        self.weight_decay = _not_negative("weight_decay", weight_decay)
+            self.learning_rate = not_negative("learning_rate", learning_rate)
+        self.weight_decay = not_negative("weight_decay", weight_decay)
         self.steps = 0
         self._kept: dict[str, dict[str, Array]] = {}
 
     @property
     def rate(self) -> float:
         """The learning rate of the next step."""
-        if callable(self.learning_rate):
-            return float(self.learning_rate(self.steps))
-        return float(self.learning_rate)
+        given = self.learning_rate
+        return not_negative(
+            f"learning_rate of step {self.steps}",
+            given(self.steps) if callable(given) else given,
+        )
 
     def step(self, model: Any, gradients: Gradients[Any] | Mapping[str, Array]) -> None:
         """Move every parameter one step against its gradient.
@@ -58,33 +71,46 @@ class Optimizer:
         Raises
         ------
         TypeError, ValueError
-            If the gradients are not those of the model's parameters.
+            If the gradients are not those of the model's parameters, or the optimiser
+            has begun with others; nothing changes.
         """
-        if isinstance(gradients, Gradients):
-            gradients = gradients.parameters
-        if not isinstance(gradients, Mapping):
+        if not isinstance(model, (Parametrised, Sequential)):
             raise TypeError(
-                "gradients: expected Gradients or a mapping of names to arrays, got "
-                f"{type(gradients).__name__}"
+                f"model: expected a layer, a cell or a Sequential, got {kind(model)}"
             )
-        shapes = {name: array.shape for name, array in model.parameters.items()}
-        came = {name: np.shape(array) for name, array in gradients.items()}
+        arrays = {
+            name: real_array(f"gradients: {name}", array)
+            for name, array in _named(gradients).items()
+        }
+        own = model.parameters
+        shapes = {name: array.shape for name, array in own.items()}
+        came = {name: array.shape for name, array in arrays.items()}
         if shapes != came:
             off = sorted(name for name, _ in shapes.items() ^ came.items())
             raise ValueError(
                 "gradients: expected those of the model's parameters; missing, unknown "
                 f"or of another shape: {', '.join(dict.fromkeys(off))}"
             )
+        kept = {name: self._kept_of(name, p) for name, p in own.items()}
         rate = self.rate
+        self._kept |= kept
         with model.writable() as parameters:
-            for name, gradient in gradients.items():
-                self._move(name, parameters[name], gradient, rate)
+            for name, gradient in arrays.items():
+                self._update(parameters[name], gradient, rate, **kept[name])
         self.steps += 1
 
-    def _move(self, name: str, p: Array, gradient: Array, rate: float) -> None:
+    def _kept_of(self, name: str, p: Array) -> dict[str, Array]:
+        """The averages of a parameter, of its shape and dtype."""
         if name not in self._kept:
-            self._kept[name] = {kind: np.zeros_like(p) for kind in self._averages}
-        self._update(p, gradient, rate, **self._kept[name])
+            return {average: np.zeros_like(p) for average in self._averages}
+        found = self._kept[name]
+        for average, array in found.items():
+            if array.shape != p.shape:
+                raise ValueError(
+                    f"model: {name} is of shape {p.shape}, but this optimiser's "
+                    f"{average} of it is of {array.shape}: every model needs its own"
+                )
+        return {k: array.astype(p.dtype, copy=False) for k, array in found.items()}
 
     def _update(self, p: Array, gradient: Array, rate: float, **kept: Array) -> None:
         raise NotImplementedError
@@ -112,26 +138,35 @@ class Optimizer:
 
         Raises
         ------
-        ValueError
-            If a name is not one that such an optimiser keeps.
+        TypeError, ValueError
+            If a name is not one that such an optimiser keeps, or a value no such
+            number or array; nothing changes.
         """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(
+                "state_dict: expected a mapping of names to arrays, got "
+                f"{kind(state_dict)}"
+            )
         kept: dict[str, dict[str, Array]] = {}
         for label, array in state_dict.items():
             if label == "steps":
                 continue
-            kind, _, name = label.partition(".")
-            if kind not in self._averages or not name:
+            average, _, name = label.partition(".")
+            if average not in self._averages or not name:
                 raise ValueError(
                     f"state_dict: {label} is none of {type(self).__name__}'s"
                 )
-            kept.setdefault(name, {})[kind] = np.array(array)
+            kept.setdefault(name, {})[average] = real_array(label, array).copy()
         halves = [
             name for name, found in kept.items() if len(found) < len(self._averages)
         ]
         if "steps" not in state_dict or halves:
             missing = ["steps"] * ("steps" not in state_dict) + halves
             raise ValueError(f"state_dict: incomplete, see {', '.join(missing)}")
-        self.steps = int(state_dict["steps"])
+        steps = np.asarray(state_dict["steps"])
+        if steps.shape or not steps >= 0 or steps % 1:
+            raise ValueError(f"state_dict: expected a number of steps, got {steps}")
+        self.steps = int(steps)
         self._kept = kept
 
     def __repr__(self) -> str:
@@ -180,7 +215,7 @@ class SGD(Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(learning_rate, weight_decay)
-        self.momentum = _not_negative("momentum", momentum)
+        self.momentum = not_negative("momentum", momentum)
         self.nesterov = boolean("nesterov", nesterov)
         self._averages = ("velocity",) if self.momentum else ()
         if self.nesterov and not self.momentum:
@@ -240,11 +275,14 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(learning_rate, weight_decay)
-        beta1, beta2 = (number("betas", beta) for beta in betas)
+        given: object = betas
+        if not isinstance(given, (tuple, list)) or len(given) != 2:
+            raise TypeError(f"betas: expected a tuple of two, got {kind(given)}")
+        beta1, beta2 = (number("betas", beta) for beta in given)
         if not (0 <= beta1 < 1 and 0 <= beta2 < 1):
             raise ValueError(f"betas: expected numbers in [0, 1), got {betas}")
         self.betas = (beta1, beta2)
-        self.eps = _not_negative("eps", eps)
+        self.eps = not_negative("eps", eps)
 
     def _update(self, p: Array, gradient: Array, rate: float, **kept: Array) -> None:
         mean, square = kept["mean"], kept["square"]
@@ -329,22 +367,29 @@ def clip_grad_norm(
     >>> rnnext.clip_grad_norm(gradients, 1.0), gradients["w"]
     (5.0, array([0.6, 0.8]))
     """
-    limit = number("max_norm", max_norm)
-    if not limit > 0:
-        raise ValueError(f"max_norm: expected a number above 0, got {max_norm}")
-    if isinstance(gradients, Gradients):
-        gradients = gradients.parameters
+    limit = positive("max_norm", max_norm)
+    arrays = [
+        any_float_array(f"gradients: {name}", array)
+        for name, array in _named(gradients).items()
+    ]
     with np.errstate(over="ignore"):
-        squares = [np.square(g, dtype=np.float64).sum() for g in gradients.values()]
+        squares = [np.square(g, dtype=np.float64).sum() for g in arrays]
     norm = math.sqrt(sum(map(float, squares)))
     if limit < norm < math.inf:
-        for g in gradients.values():
+        if not all(g.flags.writeable for g in arrays):
+            raise ValueError("gradients: expected writable arrays, got read-only ones")
+        for g in arrays:
             g *= limit / norm
     return norm
 
 
-def _not_negative(name: str, value: object) -> float:
-    given = finite(name, value)
-    if given < 0:
-        raise ValueError(f"{name}: expected 0 or more, got {value}")
-    return given
+def _named(gradients: Gradients[Any] | Mapping[str, Array]) -> Mapping[str, Array]:
+    """Of the parameters."""
+    if isinstance(gradients, Gradients):
+        return gradients.parameters
+    if not isinstance(gradients, Mapping):
+        raise TypeError(
+            "gradients: expected Gradients or a mapping of names to arrays, got "
+            f"{kind(gradients)}"
+        )
+    return gradients

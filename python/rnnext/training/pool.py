@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._cache import Gradients
-from .._coverage import checked_lengths
+from .._coverage import checked_lengths, checked_mask
 from .._validation import Array, any_float_array, boolean, choice, of_shape
 from ._layer import Layer, LayerCache
 
@@ -18,9 +18,14 @@ class Kept(NamedTuple):
 
     shape: tuple[int, ...]  # (T, N, F)
     dtype: np.dtype[Any]
-    lengths: NDArray[np.intp]  # (N,)
+    exists: NDArray[np.bool_]  # (T, N)
     best: NDArray[np.intp] | None  # (N, F), the steps of the maxima
     batched: bool
+
+    @property
+    def filled(self) -> NDArray[np.bool_]:
+        """Which sequences have steps."""
+        return np.asarray(self.exists.any(axis=0))
 
 
 class Pool(Layer[Kept]):
@@ -30,7 +35,7 @@ class Pool(Layer[Kept]):
     ----------
     how : {"last", "mean", "max"}, default "last"
         The output of the last step, or the mean or maximum over all steps. Only steps
-        within `lengths` count; of a sequence of no steps the result is zero.
+        within `lengths` and `mask` exist; of a sequence of no steps the result is zero.
     bidirectional : bool, keyword, default False
         With ``how="last"``: the second half of the features is of a layer's reverse
         direction, whose last step is the sequence's first.
@@ -75,7 +80,13 @@ class Pool(Layer[Kept]):
     def __repr__(self) -> str:
         return super().__repr__().replace(f"({self.how}", f"({self.how!r}", 1)
 
-    def __call__(self, y: Array, *, lengths: ArrayLike | None = None) -> Array:
+    def __call__(
+        self,
+        y: Array,
+        *,
+        lengths: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+    ) -> Array:
         """Inference.
 
         Parameters
@@ -83,6 +94,8 @@ class Pool(Layer[Kept]):
         y : ndarray of shape (T, N, F), (N, T, F) with `batch_first`, or (T, F)
         lengths : integers of shape (N,), optional
             Steps of every sequence; all T by default.
+        mask : booleans of shape (T, N), in the layout of `y`, optional
+            False: the step does not exist.
 
         Returns
         -------
@@ -93,16 +106,20 @@ class Pool(Layer[Kept]):
         TypeError, ValueError
             If an array is of the wrong dtype or shape.
         """
-        return self.forward(y, lengths=lengths)[0]
+        return self.forward(y, lengths=lengths, mask=mask)[0]
 
     def forward(
-        self, y: Array, *, lengths: ArrayLike | None = None
+        self,
+        y: Array,
+        *,
+        lengths: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
     ) -> tuple[Array, LayerCache[Kept]]:
         """Training: the numbers of a call, and what `backward` needs.
 
         Parameters
         ----------
-        y, lengths
+        y, lengths, mask
             As in a call.
 
         Returns
@@ -128,43 +145,52 @@ class Pool(Layer[Kept]):
         elif self.batch_first:
             y = y.swapaxes(0, 1)
         T, N, F = y.shape
+        batch = N if batched else None
         if self.bidirectional and F % 2:
             raise ValueError(f"y: expected two directions, got F={F} features")
-        steps = np.full(N, T, np.intp)
+        exists = np.ones((T, N), np.bool_)
         if lengths is not None:
-            steps = checked_lengths(lengths, T, N)
+            exists &= np.arange(T)[:, None] < checked_lengths(lengths, T, N)
+        if mask is not None:
+            exists &= checked_mask("mask", mask, T, batch, self.batch_first)
         best = None
-        if self.how == "max":
-            hidden = np.arange(T)[:, None, None] >= steps[:, None]
-            best = np.where(hidden, -np.inf, y).argmax(axis=0) if T else None
-        kept = Kept((T, N, F), y.dtype, steps, best, batched)
+        if self.how == "max" and T:
+            best = np.where(exists[..., None], y, -np.inf).argmax(axis=0)
+        kept = Kept((T, N, F), y.dtype, exists, best, batched)
         z = self._pooled(y, kept)
         return (z if batched else z[0]), self._cache(kept)
 
-    def _ends(self, kept: Kept) -> tuple[NDArray[np.intp], NDArray[np.bool_], int]:
-        """The last steps, which sequences have one, and where reversed ones begin."""
-        exists = kept.lengths > 0
+    def _ends(self, kept: Kept) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], int]:
+        """Of sequences with steps: which, their last and first; where a half begins."""
+        rows = np.flatnonzero(kept.filled)
+        exists = kept.exists[:, rows]
+        last, first = exists[::-1].argmax(axis=0), exists.argmax(axis=0)
         F = kept.shape[2]
-        return kept.lengths - 1, exists, F // 2 if self.bidirectional else F
+        return rows, len(exists) - 1 - last, first, F // 2 if self.bidirectional else F
 
     def _pooled(self, y: Array, kept: Kept) -> Array:
-        _, N, F = kept.shape
+        T, N, F = kept.shape
         z = np.zeros((N, F), kept.dtype)
-        last, exists, half = self._ends(kept)
-        if not exists.any():
+        if not T:
             return z
-        rows = np.flatnonzero(exists)
         if self.how == "last":
-            z[rows, :half] = y[last[rows], rows, :half]
-            z[rows, half:] = y[0, rows, half:]
+            rows, last, first, half = self._ends(kept)
+            z[rows, :half] = y[last, rows, :half]
+            z[rows, half:] = y[first, rows, half:]
         elif self.how == "max":
             assert kept.best is not None
-            z[rows] = np.take_along_axis(y, kept.best[None], axis=0)[0][rows]
+            best = np.take_along_axis(y, kept.best[None], axis=0)[0]
+            np.copyto(z, best, where=kept.filled[:, None])
         else:
-            inside = np.arange(len(y))[:, None] < kept.lengths
-            sums = np.where(inside[..., None], y, 0).sum(axis=0)
-            z[rows] = sums[rows] / kept.lengths[rows, None].astype(kept.dtype)
+            y.sum(axis=0, out=z, where=kept.exists[..., None])
+            z /= self._counts(kept)
         return z
+
+    @staticmethod
+    def _counts(kept: Kept) -> Array:
+        """(N, 1): steps that exist, to divide by."""
+        counts: Array = np.maximum(kept.exists.sum(axis=0), 1).astype(kept.dtype)
+        return counts[:, None]
 
     def backward(
         self, cache: LayerCache[Kept], dz: Array, *, need_x: bool = True
@@ -196,18 +222,15 @@ class Pool(Layer[Kept]):
         if not boolean("need_x", need_x):
             return self._gradients(None)
         dy = np.zeros((T, N, F), kept.dtype)
-        last, exists, half = self._ends(kept)
-        rows = np.flatnonzero(exists)
         if self.how == "last" and T:
-            dy[last[rows], rows, :half] = dz[rows, :half]
-            dy[0, rows, half:] += dz[rows, half:]
+            rows, last, first, half = self._ends(kept)
+            dy[last, rows, :half] = dz[rows, :half]
+            dy[first, rows, half:] = dz[rows, half:]
         elif self.how == "max" and kept.best is not None:
-            exists_dz = np.where(exists[:, None], dz, 0)
-            np.put_along_axis(dy, kept.best[None], exists_dz[None], axis=0)
+            of_steps = np.where(kept.filled[:, None], dz, 0)
+            np.put_along_axis(dy, kept.best[None], of_steps[None], axis=0)
         elif self.how == "mean":
-            inside = np.arange(T)[:, None] < kept.lengths
-            share = dz / np.maximum(kept.lengths, 1)[:, None].astype(kept.dtype)
-            dy[:] = np.where(inside[..., None], share, 0)
+            np.copyto(dy, dz / self._counts(kept), where=kept.exists[..., None])
         if not kept.batched:
             return self._gradients(dy[:, 0])
         return self._gradients(dy.swapaxes(0, 1) if self.batch_first else dy)

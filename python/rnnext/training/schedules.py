@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from .._validation import finite, positive_integer
@@ -23,15 +24,14 @@ Schedule: TypeAlias = Callable[[int], float]
 
 def constant(rate: float) -> Schedule:
     """Always `rate`."""
-    value = finite("rate", rate)
-    return lambda step: value
+    return _Constant(finite("rate", rate))
 
 
 def step_decay(rate: float, every: int, factor: float = 0.1) -> Schedule:
     """`rate` times `factor` after every `every` steps."""
-    start, period = finite("rate", rate), positive_integer("every", every)
-    by = finite("factor", factor)
-    return lambda step: start * by ** (step // period)
+    return _StepDecay(
+        finite("rate", rate), positive_integer("every", every), finite("factor", factor)
+    )
 
 
 def exponential_decay(rate: float, factor: float) -> Schedule:
@@ -44,24 +44,56 @@ def cosine_decay(rate: float, steps: int, final: float = 0.0) -> Schedule:
 
     Loshchilov & Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017.
     """
-    start, end = finite("rate", rate), finite("final", final)
-    length = positive_integer("steps", steps)
-
-    def at(step: int) -> float:
-        part = min(step / length, 1.0)
-        return end + (start - end) * 0.5 * (1 + math.cos(math.pi * part))
-
-    return at
+    return _CosineDecay(
+        finite("rate", rate), positive_integer("steps", steps), finite("final", final)
+    )
 
 
 def warmup(steps: int, then: Schedule | float) -> Schedule:
     """In `steps` equal steps to the start of `then`, and then that from its start."""
-    length = positive_integer("steps", steps)
     after = then if callable(then) else constant(then)
+    return _Warmup(positive_integer("steps", steps), after)
 
-    def at(step: int) -> float:
-        if step < length:
-            return after(0) * (step + 1) / length
-        return after(step - length)
 
-    return at
+# Objects and no closures: they show what they are, and go through pickle.
+
+
+@dataclass(frozen=True)
+class _Constant:
+    rate: float
+
+    def __call__(self, step: int) -> float:
+        return self.rate
+
+
+@dataclass(frozen=True)
+class _StepDecay:
+    rate: float
+    every: int
+    factor: float
+
+    def __call__(self, step: int) -> float:
+        return self.rate * self.factor ** (step // self.every)
+
+
+@dataclass(frozen=True)
+class _CosineDecay:
+    rate: float
+    steps: int
+    final: float
+
+    def __call__(self, step: int) -> float:
+        part = min(step / self.steps, 1.0)
+        fall = (self.rate - self.final) * 0.5 * (1 + math.cos(math.pi * part))
+        return self.final + fall
+
+
+@dataclass(frozen=True)
+class _Warmup:
+    steps: int
+    then: Schedule
+
+    def __call__(self, step: int) -> float:
+        if step < self.steps:
+            return self.then(0) * (step + 1) / self.steps
+        return self.then(step - self.steps)

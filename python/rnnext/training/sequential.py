@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .._cache import Gradients
+from .._parameters import Parametrised
 from .._recurrent import Recurrent
-from .._validation import Array, boolean, generator
+from .._validation import Array, boolean, generator, kind, real_array
+from ._chain import check_chain
 from ._layer import Layer
+from ._stream import SequentialStream
 from .dropout import Dropout
 from .pool import Pool
 
@@ -43,8 +47,8 @@ class _Joined(MutableMapping[str, Array]):
 
     def _find(self, name: str) -> tuple[Any, str]:
         layer, _, rest = name.partition(".")
-        if layer not in self._parts:
-            raise KeyError(name)
+        if rest not in self._parts.get(layer, ()):
+            raise KeyError(f"{name} is unknown (parameters: {', '.join(self)})")
         return self._parts[layer], rest
 
     def __getitem__(self, name: str) -> Array:
@@ -80,11 +84,14 @@ class Sequential:
     Attributes
     ----------
     layers : dict of str to layer
+    batch_first : bool
+        Whether sequences are (N, T, features), as its layers say.
 
     Raises
     ------
     TypeError, ValueError
-        If a layer is none of these, a name has a dot, or the dtypes differ.
+        If a layer is none of these or is there twice, a name has a dot, or dtypes,
+        orders or numbers of features do not fit.
 
     Examples
     --------
@@ -123,10 +130,16 @@ class Sequential:
                 f"layers: expected one dtype, got {', '.join(map(str, dtypes))}"
             )
         self.dtype: np.dtype[Any] = dtypes.pop() if dtypes else np.dtype(np.float32)
+        self.batch_first, self._gives_steps = check_chain(named)
 
     def __repr__(self) -> str:
         words = ", ".join(f"{name!r}: {layer!r}" for name, layer in self.layers.items())
         return f"Sequential({{{words}}})"
+
+    @cached_property
+    def _kind(self) -> str:
+        """Whose caches fit."""
+        return repr(self)
 
     # ---------------------------------------------------------------- computation
 
@@ -136,7 +149,7 @@ class Sequential:
         if not isinstance(state, (tuple, list)) or len(state) != len(self.layers):
             raise TypeError(
                 f"{name}: expected a tuple of {len(self.layers)}, one entry for each "
-                f"layer, got {type(state).__name__}"
+                f"layer, got {kind(state)}"
             )
         for (layer_name, layer), entry in zip(self.layers.items(), state, strict=True):
             if entry is not None and not isinstance(layer, (Recurrent, Sequential)):
@@ -144,7 +157,12 @@ class Sequential:
         return tuple(state)
 
     def __call__(
-        self, x: Any, state: Any = None, *, lengths: ArrayLike | None = None
+        self,
+        x: Any,
+        state: Any = None,
+        *,
+        lengths: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
     ) -> tuple[Array, States]:
         """Inference: keeps nothing, never drops out.
 
@@ -155,7 +173,10 @@ class Sequential:
         state : tuple, optional
             One entry for each layer; None, for all or for one, is zero.
         lengths : integers of shape (N,), optional
-            Steps of every sequence, for the layers that mind.
+            Steps of every sequence, for the layers that mind: recurrent ones and
+            `Pool`.
+        mask : booleans of shape (T, N), or (N, T) with `batch_first`, optional
+            False: the step does not exist, for the same layers.
 
         Returns
         -------
@@ -175,9 +196,9 @@ class Sequential:
         ):
             final = None
             if isinstance(layer, (Recurrent, Sequential)):
-                x, final = layer(x, before, lengths=lengths)
+                x, final = layer(x, before, lengths=lengths, mask=mask)
             elif isinstance(layer, Pool):
-                x = layer(x, lengths=lengths)
+                x = layer(x, lengths=lengths, mask=mask)
             else:
                 x = layer(x)
             after.append(final)
@@ -189,13 +210,14 @@ class Sequential:
         state: Any = None,
         *,
         lengths: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
         rng: object = None,
     ) -> tuple[Array, States, SequentialCache]:
         """Training: the numbers of a call (dropout aside), and what backward needs.
 
         Parameters
         ----------
-        x, state, lengths
+        x, state, lengths, mask
             As in a call.
         rng : None, int or numpy.random.Generator, optional
             What all dropout draws from; by default each layer's own generator.
@@ -221,16 +243,18 @@ class Sequential:
             final: Any = None
             cache: Any
             if isinstance(layer, (Recurrent, Sequential)):
-                x, final, cache = layer.forward(x, before, lengths=lengths, rng=source)
+                x, final, cache = layer.forward(
+                    x, before, lengths=lengths, mask=mask, rng=source
+                )
             elif isinstance(layer, Pool):
-                x, cache = layer.forward(x, lengths=lengths)
+                x, cache = layer.forward(x, lengths=lengths, mask=mask)
             elif isinstance(layer, Dropout):
                 x, cache = layer.forward(x, rng=source)
             else:
                 x, cache = layer.forward(x)
             after.append(final)
             caches[name] = cache
-        return x, tuple(after), SequentialCache(repr(self), caches)
+        return x, tuple(after), SequentialCache(self._kind, caches)
 
     def backward(
         self,
@@ -269,7 +293,7 @@ class Sequential:
             raise TypeError(
                 f"cache: expected what forward returned, got {type(cache).__name__}"
             )
-        if cache._model != repr(self):
+        if cache._model != self._kind:
             raise ValueError(
                 f"cache: expected one of {self!r}, got one of {cache._model}"
             )
@@ -346,10 +370,11 @@ class Sequential:
 
         Raises
         ------
-        ValueError
-            If a name or a shape is wrong; nothing changes.
+        TypeError, ValueError
+            If it is no mapping, values are not real numbers, or a name or a shape is
+            wrong; all of them are named, and nothing changes.
         """
-        self.load_state_dict(self.state_dict() | dict(arrays or {}) | more)
+        self._set("assign", {} if arrays is None else arrays, more)
 
     def load_state_dict(self, state_dict: Mapping[str, Array]) -> None:
         """Replace all parameters.
@@ -365,43 +390,55 @@ class Sequential:
             If it is no mapping, or names are missing or unknown or shapes are wrong;
             all of them are named, and nothing changes.
         """
-        if not isinstance(state_dict, Mapping):
+        self._set("load_state_dict", state_dict, needed=tuple(self.parameters))
+
+    def _set(
+        self,
+        where: str,
+        arrays: object,
+        more: Mapping[str, Array] | None = None,
+        needed: tuple[str, ...] = (),
+    ) -> None:
+        if not isinstance(arrays, Mapping):
             raise TypeError(
-                "state_dict: expected a mapping of names to arrays, got "
-                f"{type(state_dict).__name__}"
+                f"{where}: expected a mapping of names to arrays, got {kind(arrays)}"
             )
-        own = {name: array.shape for name, array in self.parameters.items()}
-        faults = [f"{name} is missing" for name in own if name not in state_dict]
-        for name, value in state_dict.items():
+        given, own = dict(arrays) | dict(more or {}), self.parameters
+        faults = [f"{name} is missing" for name in needed if name not in given]
+        parts: dict[str, dict[str, Array]] = {name: {} for name in self.layers}
+        for name, value in given.items():
             if name not in own:
                 faults.append(f"{name} is unknown")
-            elif np.shape(value) != own[name]:
+                continue
+            array = real_array(name, value)
+            if array.shape != own[name].shape:
                 faults.append(
-                    f"{name}: expected shape {own[name]}, got {np.shape(value)}"
+                    f"{name}: expected shape {own[name].shape}, got {array.shape}"
                 )
+            layer, _, rest = name.partition(".")
+            parts[layer][rest] = array
         if faults:
             raise ValueError(
-                f"load_state_dict: {'; '.join(faults)} (parameters: {', '.join(own)})"
+                f"{where}: {'; '.join(faults)} (parameters: {', '.join(own)})"
             )
-        for name, layer in self.layers.items():
-            start = f"{name}."
-            layer.load_state_dict(
-                {
-                    k.removeprefix(start): v
-                    for k, v in state_dict.items()
-                    if k.startswith(start)
-                }
-            )
+        for name, part in parts.items():
+            layer = self.layers[name]
+            if isinstance(layer, Parametrised):
+                layer.assign(**part)
+            else:
+                layer.assign(part)
 
     # ---------------------------------------------------------------- streams
 
-    def stream(self, batch_size: int = 1) -> SequentialStream:
+    def stream(self, batch_size: int = 1, state: Any = None) -> SequentialStream:
         """Feed the model one step at a time, in real time.
 
         Parameters
         ----------
         batch_size : int, default 1
             Sequences that advance together, N.
+        state : tuple, optional
+            Where to start, like the state of a call. Default zeros.
 
         Returns
         -------
@@ -409,55 +446,15 @@ class Sequential:
 
         Raises
         ------
-        ValueError
-            If a layer needs the whole sequence.
-        """
-        return SequentialStream(self, batch_size)
-
-
-class SequentialStream:
-    """A `Sequential` that is fed one step at a time; its layers keep their states.
-
-    The steps give the bits of a call on the whole sequence.
-    """
-
-    def __init__(self, model: Sequential, batch_size: int) -> None:
-        self._steps: list[Any] = []
-        self._streams: list[Any] = []
-        for name, layer in model.layers.items():
-            if isinstance(layer, (Recurrent, Sequential)):
-                stream = layer.stream(batch_size)
-                self._streams.append(stream)
-                self._steps.append(stream.step)
-            elif isinstance(layer, Pool):
-                raise ValueError(f"stream: {name} needs the whole sequence")
-            elif not isinstance(layer, Dropout):
-                self._steps.append(layer)
-
-    def step(self, x_t: Any) -> Array:
-        """Advance by one step.
-
-        Parameters
-        ----------
-        x_t : ndarray
-            Of every sequence what the first layer takes of one step: (N, I), or ids
-            (N,).
-
-        Returns
-        -------
-        ndarray of shape (N, features)
-
-        Raises
-        ------
         TypeError, ValueError
-            As the layers.
-        """
-        for step in self._steps:
-            x_t = step(x_t)
-        y: Array = x_t
-        return y
+            If a layer needs the whole sequence, or an argument is wrong.
 
-    def reset(self) -> None:
-        """Go back to the states that the stream began with."""
-        for stream in self._streams:
-            stream.reset()
+        Examples
+        --------
+        >>> import numpy as np, rnnext
+        >>> model = rnnext.Sequential(rnnext.GRU(3, 4, rng=0), rnnext.Linear(4, 2))
+        >>> stream = model.stream(batch_size=5)
+        >>> stream.step(np.zeros((5, 3), np.float32)).shape, stream.state[0].shape
+        ((5, 2), (1, 5, 4))
+        """
+        return SequentialStream(self, batch_size, state)
