@@ -6,7 +6,9 @@ info       ``rnnext info``; selftest: ``rnnext selftest``; checks: of one proces
 inspect    ``rnnext inspect``; gates: their statistics
 convert    ``rnnext convert``; verify: a model beside its converted self
 modelfile  model files of all formats, read; state_dict: PyTorch's; tensors: safetensors
+fit        a training from its text to its files; keeper: the best weights so far
 trainer    the loop: truncated back-propagation through time with carried state
+checkpoint everything that a training needs to go on; when it is written
 model      the character model: recurrent layer, dropout, output layer
 data       text, vocabulary, streams; baselines: unigram and bigram models
 timing     of short calls; numpy_loop: what bench compares with

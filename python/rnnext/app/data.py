@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import AppError
+
+if TYPE_CHECKING:
+    from rnnext.distributed import Workers
 
 Ids = NDArray[np.integer[Any]]
 
@@ -173,6 +177,14 @@ class Streams:
         n = steps * batch_size
         self.inputs = ids[:n].reshape(batch_size, steps).T
         self.targets = ids[1 : n + 1].reshape(batch_size, steps).T
+
+    def shard(self, workers: Workers) -> Streams:
+        """One rank's part of the streams; all of them where they are too few."""
+        part = copy.copy(self)
+        if self.inputs.shape[1] >= workers.size:
+            part.inputs = workers.shard(self.inputs)
+            part.targets = workers.shard(self.targets)
+        return part
 
     def chunks(self, length: int) -> Iterator[tuple[Ids, Ids]]:
         """Cut into pieces of `length` steps, the last perhaps shorter.

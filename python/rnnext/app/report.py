@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from .checkpoint import Arrays
 from .errors import missing
 from .files import write_atomically
 from .trainer import Event
@@ -124,7 +125,7 @@ class Report:
                 self._bar.n = event.progress
                 self._bar.ncols = _columns()
                 self._bar.set_postfix_str(self._line(event))
-        elif event.due or elapsed >= SECONDS_BETWEEN_LINES:
+        elif event.due or event.last or elapsed >= SECONDS_BETWEEN_LINES:
             self._drawn = time.monotonic()
             line = f"{event.progress:4.0%}  {self._line(event)}"
             print(line, file=sys.stderr, flush=True)
@@ -145,6 +146,19 @@ class Report:
             print(block, flush=True)
         else:
             self._bar.write(block)
+
+    def state_dict(self) -> tuple[dict[str, Any], Arrays]:
+        """What a checkpoint needs of this: the curve so far."""
+        state = {"train": self.curve.train, "validation": self.curve.validation}
+        return state | {"window": self._window, "read": self._read}, {}
+
+    def load_state_dict(self, state: dict[str, Any], arrays: Arrays) -> None:
+        """Go on from `state_dict`."""
+        train, validation, self._window = (
+            [(int(n), float(value)) for n, value in state[name]]
+            for name in ("train", "validation", "window")
+        )
+        self.curve, self._read = Curve(train, validation), state["read"]
 
     def close(self) -> None:
         """Finish the bar."""

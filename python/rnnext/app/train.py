@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
-import shlex
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 import rnnext
-from rnnext import Sequential
 
 from .arguments import natural, positive, positive_number, rate
-from .baselines import bigram_bits, unigram_bits
-from .data import Streams, Vocabulary, base_name, fitting_batch, read_text, split
+from .checkpoint import default_path
+from .data import base_name, read_text
 from .errors import AppError
-from .files import ENDINGS, check_writable, require_library, save_model
-from .interrupt import interruptible
-from .model import CELLS, DTYPES, character_model
-from .report import Report
-from .sample import first_character, generate
-from .trainer import Event, Trainer, TrainOptions
+from .files import ENDINGS, check_writable, require_library
+from .fit import Fit, attempt
+from .model import CELLS, DTYPES
+from .trainer import TrainOptions
+
+if TYPE_CHECKING:
+    from rnnext.distributed import Workers
 
 NAME = "train"
 HELP = "train a character-level language model"
@@ -32,11 +26,9 @@ EXAMPLE = "rnnext train book.txt --cell gru --seconds 60"
 
 BATCH_SIZE = 16
 DROPOUT = 0.2
-SAMPLE_LENGTH = 200
-SAMPLE_TEMPERATURE = 0.7
+CHECKPOINT_SECONDS = 30.0
 INTERRUPTED = 130
-
-T = TypeVar("T")
+MISTAKE = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -127,6 +119,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="worker threads; they do not change the result (default: all CPUs)",
     )
+    going_on = parser.add_argument_group("interruptions and many machines")
+    going_on.add_argument(
+        "--checkpoint",
+        metavar="FILE",
+        help="write everything that the training needs to go on to this .npz file, and "
+        "at the end (default with --resume and --distributed: the model's name with "
+        ".checkpoint.npz)",
+    )
+    going_on.add_argument(
+        "--checkpoint-seconds",
+        type=positive_number,
+        default=CHECKPOINT_SECONDS,
+        metavar="X",
+        help="time between two checkpoints" + default,
+    )
+    going_on.add_argument(
+        "--checkpoint-steps",
+        type=positive,
+        metavar="N",
+        help="steps between two checkpoints, in place of time",
+    )
+    going_on.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the checkpoint, if there is one, to the bits of a training "
+        "that was never interrupted",
+    )
+    going_on.add_argument(
+        "--distributed",
+        action="store_true",
+        help="train on all ranks that mpiexec starts: `mpiexec -n 2 rnnext train "
+        "--distributed`; they share the streams of --batch-size",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -149,15 +174,37 @@ def run(arguments: argparse.Namespace) -> int:
     AppError
         For a wrong text, place or option.
     """
-    out = _out(arguments)
-    require_library(out)
-    text = read_text(arguments.text)
-    check_writable(out)
+    if not arguments.distributed:
+        return _run(arguments, None)
+    try:
+        from rnnext.distributed import Workers
+    except ImportError as error:
+        raise AppError(f"argument --distributed: {error}") from error
+    with Workers() as workers:
+        try:
+            return _run(arguments, workers)
+        except AppError as error:
+            if workers.size == 1:
+                raise
+            workers.abort(f"rnnext: error: {error}", MISTAKE)
+
+
+def _run(arguments: argparse.Namespace, workers: Workers | None) -> int:
+    out, text, checkpoint = "", "", None
+    if workers is None or workers.rank == 0:
+        out = _out(arguments)
+        require_library(out)
+        text = read_text(arguments.text)
+        check_writable(out)
+        checkpoint = _checkpoint(arguments, out)
+    if workers is not None:  # one host needs to have the files
+        out, text, checkpoint = workers.comm.bcast((out, text, checkpoint))
     threads = rnnext.get_num_threads()
     try:
         if arguments.threads is not None:
-            _try("--threads", lambda: rnnext.set_num_threads(arguments.threads))
-        return _train(arguments, text, out)
+            attempt("--threads", lambda: rnnext.set_num_threads(arguments.threads))
+        fit = Fit(arguments, _options(arguments), text, workers)
+        return INTERRUPTED if fit(out, checkpoint) else 0
     finally:
         rnnext.set_num_threads(threads)
 
@@ -185,132 +232,12 @@ def _options(arguments: argparse.Namespace) -> TrainOptions:
     )
 
 
-def _train(arguments: argparse.Namespace, text: str, out: str) -> int:
-    options = _options(arguments)
-    vocabulary = Vocabulary.of(text)
-    learnt, held_out = split(vocabulary.encode(text))
-    length, size = options.sequence_length, len(vocabulary)
-    batch = fitting_batch(len(learnt), arguments.batch_size, length)
-    train = Streams(learnt, batch)
-    validation = Streams(held_out, fitting_batch(len(held_out), batch, length))
-    weights, dice = np.random.SeedSequence(arguments.seed).spawn(2)
-    model = _try(
-        "--hidden-size",
-        lambda: character_model(
-            size,
-            arguments.cell,
-            arguments.hidden_size,
-            arguments.layers,
-            arguments.dtype,
-            dropout=arguments.dropout,
-            rng=weights,
-        ),
-    )
-    baselines = {
-        "bigram": bigram_bits(learnt, validation.inputs, validation.targets, size),
-        "unigram": unigram_bits(learnt, validation.targets, size),
-    }
-    made = asdict(options) | {"batch_size": batch, "seed": arguments.seed}
-    made |= {"dropout": arguments.dropout, "text": base_name(arguments.text)}
-    keeper = _Keeper(out, model, vocabulary, made)
-    trainer = Trainer(model, train, validation, options)
-    with interruptible() as interrupted:
-        print(
-            f"{base_name(arguments.text)}: {len(text):,} characters, {size} different, "
-            f"the last {len(held_out):,} for validation\n"
-            f"{arguments.layers} x {arguments.hidden_size} {arguments.cell.upper()}, "
-            f"{sum(p.size for p in model.parameters.values()):,} parameters, "
-            f"{model.dtype}, threads: {rnnext.get_num_threads()}",
-            flush=True,
-        )
-        report = Report()
-        if batch != arguments.batch_size:
-            report.note(f"batch size {batch}: the text is too short for more")
-        try:
-            _fit(trainer, keeper, report, np.random.default_rng(dice), interrupted)
-        finally:
-            report.close()
-        stopped = interrupted()
-    _conclude(report, keeper, baselines, vocabulary.decode(held_out[:1000]))
-    return INTERRUPTED if stopped else 0
-
-
-@dataclass
-class _Keeper:
-    """Keep the model file: the weights with the lowest validation loss so far."""
-
-    path: str
-    model: Sequential
-    vocabulary: Vocabulary
-    made: dict[str, Any]
-    best: float | None = None
-    written: bool = False
-
-    def before_validation(self, event: Event) -> None:
-        """See to it that there is a file: a second Ctrl-C may end the validation."""
-        if not self.written:
-            self._write(event)
-
-    def after_validation(self, event: Event, bits: float) -> None:
-        """Write the model if it is the best."""
-        if self.best is None or bits < self.best:
-            self.best = bits
-            self._write(event)
-
-    def _write(self, event: Event) -> None:
-        reached = {"characters": event.characters, "validation_bits": self.best}
-        save_model(self.path, self.model, self.vocabulary, self.made | reached)
-        self.written = True
-
-
-def _fit(
-    trainer: Trainer,
-    keeper: _Keeper,
-    report: Report,
-    rng: np.random.Generator,
-    stopped: Callable[[], bool],
-) -> None:
-    for event in trainer.run(stopped):
-        report.step(event)
-        if event.due:
-            keeper.before_validation(event)
-            bits = trainer.validate()
-            keeper.after_validation(event, bits)
-            report.validation(event, bits, _sample(keeper, rng))
-
-
-def _sample(keeper: _Keeper, rng: np.random.Generator) -> str:
-    start = first_character(keeper.vocabulary)
-    drawn = generate(keeper.model, start, SAMPLE_LENGTH, SAMPLE_TEMPERATURE, rng)
-    return "".join(keeper.vocabulary.characters[i] for i in drawn)
-
-
-def _try(option: str, action: Callable[[], T]) -> T:
-    """Turn what the library says of a value into a message about the option."""
-    try:
-        return action()
-    except (ValueError, OverflowError) as error:
-        raise AppError(f"argument {option}: {error}") from error
-
-
-def _conclude(
-    report: Report, keeper: _Keeper, baselines: dict[str, float], unseen: str
-) -> None:
-    best, out = keeper.best or 0.0, keeper.path
-    print("validation, bits per character:")
-    print(f"  this model {best:8.3f}")
-    for name, bits in baselines.items():
-        ratio = f"   this model's is {best / bits:.1%} of it" if bits else ""
-        print(f"  {name:10} {bits:8.3f}{ratio}")
-    print(f"model: {out}")
-    curve = os.path.splitext(out)[0]
-    try:
-        if report.curve.save(f"{curve}.png", baselines):
-            print(f"loss curve: {curve}.png")
-    except AppError as error:
-        report.note(str(error))
-    word = re.search(r"(?<=\s)\w+", unseen) or re.search(r"\w+", unseen)
-    prompt = f" --prompt {shlex.quote(word.group())}" if word else ""
-    print(
-        f"sample from it:\n  rnnext sample {shlex.quote(out)}{prompt} --temperature 0.7"
-    )
+def _checkpoint(arguments: argparse.Namespace, out: str) -> str | None:
+    path: str | None = arguments.checkpoint
+    if path is None and (arguments.resume or arguments.distributed):
+        path = default_path(out)
+    if path is not None:
+        check_writable(path)
+        if os.path.realpath(path) == os.path.realpath(out):
+            raise AppError("argument --checkpoint: expected another file than --out")
+    return path

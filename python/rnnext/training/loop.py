@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -14,9 +14,13 @@ from .._recurrent import Recurrent
 from .._validation import Array, boolean, generator, kind, positive, positive_integer
 from ._chain import check_carried
 from ._progress import bar_of
+from ._ranks import Alone, Together
 from .batches import Batches, check_batches, each_batch
 from .optimizers import Optimizer, clip_grad_norm
 from .sequential import Sequential
+
+if TYPE_CHECKING:
+    from ..distributed import Workers
 
 Loss: TypeAlias = Callable[..., tuple[float, Array]]
 Model: TypeAlias = Sequential | Recurrent[Any]
@@ -63,6 +67,7 @@ def train(
     rng: object = None,
     on_step: Callable[[History], object] | None = None,
     on_epoch: Callable[[History], object] | None = None,
+    workers: Workers | None = None,
 ) -> History:
     """Forward, loss, backward, step: for every batch of every epoch.
 
@@ -96,6 +101,11 @@ def train(
         What dropout draws from; by default each layer's own generator.
     on_step, on_epoch : callable, optional
         Given the history after every step or epoch; true ends the training.
+    workers : rnnext.distributed.Workers, optional
+        Trains one model on several ranks, from the parameters of rank 0: batches (and
+        validation) are this rank's part of each (`Workers.shard`), as many as on every
+        other rank; the gradients, and what the history has of losses and metrics, are
+        those of the whole. The loss has to be a mean over sequences or their steps.
 
     Returns
     -------
@@ -144,6 +154,8 @@ def train(
         check_carried(model)
     source = None if rng is None else generator("rng", rng)
     history, start = History(), time.perf_counter()
+    ranks = Alone() if workers is None else Together(workers)
+    ranks.begin(model)
     stopped, shown = False, dict[str, float]()
     with bar_of(progress, batches, epochs) as bar:
         for _ in range(epochs):
@@ -158,6 +170,8 @@ def train(
                 with np.errstate(over="ignore", invalid="ignore"):
                     value, dy = _loss_of(loss, model, y, targets, options)
                     gradients = model.backward(cache, dy, need_x=False)
+                    told = _keywords(model, options)
+                    value = ranks.of_all(value, gradients, y, told)
                     norm = clip_grad_norm(gradients, limit)
                     if not (math.isfinite(value) and math.isfinite(norm)):
                         raise FloatingPointError(
@@ -173,21 +187,23 @@ def train(
                 history.seconds.append(time.perf_counter() - start)
                 bar.set_postfix(shown | {"loss": value}, refresh=False)
                 bar.update()
-                if on_step is not None and on_step(history):
-                    stopped = True
+                stopped = ranks.wants_end(on_step, history)
+                if stopped:
                     break
+            if not stopped:
+                ranks.end_epoch()
             if history.steps == first:
                 raise ValueError("batches: expected at least one, got none")
             epoch = {"loss": math.fsum(history.loss[first:]) / (history.steps - first)}
             if validation is not None:
-                found = _means(
-                    "validation", model, validation, loss, metrics, carry_state
+                found = ranks.means(
+                    _means("validation", model, validation, loss, metrics, carry_state)
                 )
                 shown = {"validation_loss": found.pop("loss")} | found
                 epoch |= shown
                 bar.set_postfix(epoch)
             history.epochs.append(epoch)
-            if stopped or (on_epoch is not None and on_epoch(history)):
+            if stopped or ranks.wants_end(on_epoch, history):
                 break
     return history
 

@@ -85,7 +85,7 @@ def softmax_cross_entropy(
     targets = integer_array("targets", targets)
     if targets.shape != outer:
         raise ValueError(f"targets: expected shape {outer}, got {targets.shape}")
-    counts = _counting(outer, lengths, mask, batch_first).reshape(-1)
+    counts = counting(outer, lengths, mask, batch_first).reshape(-1)
     smoothing = probability("label_smoothing", label_smoothing)
     weights = _class_weights(class_weights, classes, logits.dtype)
     ids = targets.reshape(-1)
@@ -164,7 +164,7 @@ def mse_loss(
     if y.ndim == 0:
         raise ValueError(f"y: expected shape (..., F), got {y.shape}")
     targets = of_shape("targets", targets, y.dtype, [""] * y.ndim, y.shape)
-    counts = _counting(y.shape[:-1], lengths, mask, batch_first)
+    counts = counting(y.shape[:-1], lengths, mask, batch_first)
     difference = np.zeros(y.shape, y.dtype)
     np.subtract(y, targets, out=difference, where=counts[..., None])
     number = max(int(counts.sum()) * y.shape[-1], 1)
@@ -173,11 +173,11 @@ def mse_loss(
     return loss, difference
 
 
-def _counting(
+def counting(
     outer: tuple[int, ...],
-    lengths: ArrayLike | None,
-    mask: ArrayLike | None,
-    batch_first: object,
+    lengths: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+    batch_first: object = False,
 ) -> NDArray[np.bool_]:
     """Which rows count."""
     counts = np.ones(outer, np.bool_)
