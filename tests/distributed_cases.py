@@ -168,6 +168,8 @@ def loop(workers):
         return workers.rank == 1 and history.steps == 3
 
     found["stopped"] = np.array(fit(data, workers, on_step=stop)[0].steps)
+    stop_epoch = {"on_epoch": lambda _: workers.rank == 1}
+    found["epoch"] = np.array(fit(data, workers, **stop_epoch)[0].steps)
     fewer = data[workers.rank :]
     found["fewer"] = np.array(refused(ValueError, lambda: fit(fewer, workers)))
     return found

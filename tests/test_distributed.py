@@ -144,6 +144,7 @@ def test_the_kits_loop_on_two_ranks(tmp_path):
         np.testing.assert_allclose(array, model.parameters[name], rtol=1e-9)
     assert first["epochs"][1] < first["epochs"][0]
     assert first["stopped"] == 3
+    assert first["epoch"] == cases.STEPS
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,17 @@ def test_many_rows_lose_no_digits():
     dy = np.full((rows, 2), 0.1, np.float32)
     found = layer.backward(cache, dy).parameters["bias"]
     np.testing.assert_allclose(found, rows * float(dy[0, 0]), rtol=1e-6)
+    table = rnnext.Embedding(3, 2, rng=0)
+    _, cache = table.forward(np.arange(rows) % 2)
+    found = table.backward(cache, dy).parameters["weight"]
+    expected = np.array([[rows / 2], [rows / 2], [0]]) * float(dy[0, 0])
+    np.testing.assert_allclose(found, expected + np.zeros((1, 2)), rtol=1e-6)
+
+
+def test_an_embedding_of_no_ids():
+    table = rnnext.Embedding(3, 2, rng=0)
+    y, cache = table.forward(np.zeros((0, 4), int))
+    assert not table.backward(cache, y).parameters["weight"].any()
 
 
 def test_an_id_for_nothing():

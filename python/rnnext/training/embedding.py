@@ -167,7 +167,13 @@ class Embedding(Layer[Ids]):
         shape = (*ids.shape, self.embedding_dim)
         dy = of_shape("dy", dy, self.dtype, letters, shape)
         sums = np.zeros((self.num_embeddings, self.embedding_dim), self.dtype)
-        np.add.at(sums, ids.reshape(-1), dy.reshape(-1, self.embedding_dim))
+        flat, rows = ids.reshape(-1), dy.reshape(-1, self.embedding_dim)
+        order = np.argsort(flat, kind="stable")
+        starts = np.flatnonzero(np.diff(flat[order], prepend=-1))
+        # One after the other in float32, a frequent id would lose digits.
+        sums[flat[order][starts]] = np.add.reduceat(
+            rows[order], starts, axis=0, dtype=np.float64
+        )
         if self.padding_idx is not None:
             sums[self.padding_idx] = 0
         return self._gradients(None, weight=sums)
