@@ -82,6 +82,16 @@ def wheels(session: nox.Session) -> None:
         session.run(*shlex.split(command.replace("{project}", str(Path.cwd()))))
 
 
+@nox.session(default=False)
+def docs(session: nox.Session) -> None:
+    """The pages in build/docs, every warning an error, and all of their code run."""
+    groups = nox.project.load_toml("pyproject.toml")["dependency-groups"]
+    session.install(".[test]", *groups["docs"])
+    options = ["-qW", "--keep-going", "-d", "build/doctrees"]
+    session.run("sphinx-build", *options, "docs", "build/docs")
+    session.run("pytest", "tests/test_docs.py", "tests/test_packaging.py")
+
+
 @nox.session(default=False, venv_backend="none")
 def cpp(session: nox.Session) -> None:
     """The C++ tests with a preset: `nox -s cpp -- asan` (default: release)."""
