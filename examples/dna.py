@@ -152,14 +152,14 @@ def run(options: common.Options) -> common.Result:
     """Train, compare, draw."""
     rng = np.random.default_rng(options.seed)
     if options.data is None:
-        sequences, labels = generated(3600 if options.quick else 12000, rng)
+        sequences, labels = generated(5000 if options.quick else 12000, rng)
     else:
         sequences, labels = read(options.data)
     train, test = common.split(len(sequences), rng)
     known, unknown = ([sequences[i] for i in part] for part in (train, test))
 
     model = classifier(24 if options.quick else 32, rng)
-    epochs = 7 if options.quick else 15
+    epochs = 8 if options.quick else 15
     steps = epochs * -(-len(train) // 64)
     history = rnnext.train(
         model,
