@@ -162,7 +162,7 @@ def run(options: common.Options) -> common.Result:
     """Train, compare, draw."""
     rng = np.random.default_rng(options.seed)
     if options.data is None:
-        pairs = [review(rng) for _ in range(5000 if options.quick else 12000)]
+        pairs = [review(rng) for _ in range(4000 if options.quick else 12000)]
         texts, labels = [text for text, _ in pairs], np.array([n for _, n in pairs])
     else:
         texts, labels = read(options.data)
@@ -171,7 +171,7 @@ def run(options: common.Options) -> common.Result:
 
     vocabulary = Vocabulary(known)
     model = classifier(len(vocabulary), rng)
-    epochs = 10 if options.quick else 12
+    epochs = 8 if options.quick else 12
     history = rnnext.train(
         model,
         common.shuffled_batches([*map(vocabulary, known)], labels[train], 64, rng),
