@@ -71,10 +71,9 @@ def ordinal(n: int) -> str:
     return f"{'twenty' if n < 30 else 'thirty'}-{ORDINALS[n % 10 - 1]}"
 
 
-def sentence(
-    year: int, month: int, day: int, ways: int, rng: np.random.Generator
-) -> str:
-    """One of the first `ways` of six to write a date."""
+def sentence(date: tuple[int, int, int], ways: int, rng: np.random.Generator) -> str:
+    """One of the first `ways` of six to write a date: year, month, day."""
+    year, month, day = date
     names = {language: words.split()[month - 1] for language, words in MONTHS.items()}
     end = {1: "st", 2: "nd", 3: "rd"}.get(day % 10 if day // 10 != 1 else 0, "th")
     words = f"{number(year // 100)} {number(year % 100)}"
@@ -102,7 +101,7 @@ def pairs(
     ]
     chosen = rng.permutation(len(dates))[:count]
     return [
-        (sentence(*dates[i], ways, rng), "{:04}-{:02}-{:02}".format(*dates[i]))
+        (sentence(dates[i], ways, rng), "{:04}-{:02}-{:02}".format(*dates[i]))
         for i in chosen
     ]
 
@@ -135,8 +134,11 @@ class Translator:
         self.encoder = rnnext.GRU(size, hidden_size, rng=seed)
         self.decoder = rnnext.GRU(START + 1, hidden_size, rng=seed + 1)
         self.head = rnnext.Linear(hidden_size, len(FIGURES), rng=seed + 2)
-        self.parts = {"encoder": self.encoder, "decoder": self.decoder}
-        self.parts["head"] = self.head
+        self.parts: dict[str, rnnext.GRU | rnnext.Linear] = {
+            "encoder": self.encoder,
+            "decoder": self.decoder,
+            "head": self.head,
+        }
         # h' = (1 - z) n + z h: update gates that begin near one keep what was read.
         # Without it the day, which stands far from its place, is learnt last or never.
         for layer in (self.encoder, self.decoder):
@@ -145,7 +147,8 @@ class Translator:
 
     def read(self, sentences: list[str]) -> tuple[common.Array, common.Array]:
         """Characters as ids, (T, N), and the lengths."""
-        return common.padded([[self.ids.get(c, 0) for c in s] for s in sentences])
+        ids = [np.array([self.ids.get(c, 0) for c in s]) for s in sentences]
+        return common.padded(ids)
 
     def gradients(
         self, sentences: list[str], dates: common.Array
@@ -162,8 +165,11 @@ class Translator:
         d_decoder = self.decoder.backward(written, d_head.x)
         # The only way back to the encoder: its final state began the decoder.
         d_encoder = self.encoder.backward(read, dstate=d_decoder.state, need_x=False)
-        found = {"encoder": d_encoder, "decoder": d_decoder, "head": d_head}
-        return loss, {k: v.parameters for k, v in found.items()}
+        return loss, {
+            "encoder": d_encoder.parameters,
+            "decoder": d_decoder.parameters,
+            "head": d_head.parameters,
+        }
 
     def translate(self, sentences: list[str]) -> list[str]:
         """Greedily: every figure is the likeliest after those before."""

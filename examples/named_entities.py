@@ -87,7 +87,9 @@ def sentences(
     """For training, and held out: with two thirds of names of their own."""
 
     def names(many: int) -> dict[str, list[list[str]]]:
-        return {k: [name(rng, rng.integers(1, 3)) for _ in range(many)] for k in KINDS}
+        return {
+            k: [name(rng, int(rng.integers(1, 3))) for _ in range(many)] for k in KINDS
+        }
 
     known, new = names(150), names(100)
     seen = {word for kind in KINDS for n in known[kind] for word in n}

@@ -28,13 +28,10 @@ NOISE = 0.35  # standard deviation; the shape is 1, the ground 0
 def shape(kind: int, radius: float) -> common.Array:
     """(SIZE, SIZE), in the middle."""
     y, x = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2
-    if kind == 0:
-        return (np.maximum(abs(x), abs(y)) <= radius).astype(np.float32)
-    if kind == 1:
-        return (np.hypot(x, y) <= radius).astype(np.float32)
-    arm = radius / 2.5
-    cross = (abs(x) <= arm) | (abs(y) <= arm)
-    return (cross & (np.maximum(abs(x), abs(y)) <= radius)).astype(np.float32)
+    square = np.maximum(abs(x), abs(y)) <= radius
+    cross = square & (np.minimum(abs(x), abs(y)) <= radius / 2.5)
+    disc = np.hypot(x, y) <= radius
+    return np.array((square, disc, cross)[kind], np.float32)
 
 
 def path(activity: str, rng: np.random.Generator) -> common.Array:
@@ -45,7 +42,7 @@ def path(activity: str, rng: np.random.Generator) -> common.Array:
         sign = 1 if activity == "clockwise" else -1
         angle = rng.uniform(0, 2 * np.pi) + sign * rng.uniform(0.4, 0.8) * t
         radius = rng.uniform(2.5, 4.5)
-        return start + radius * np.stack([np.sin(angle), np.cos(angle)], axis=1)
+        return np.stack([np.sin(angle), np.cos(angle)], axis=1) * radius + start
     speed = rng.uniform(0.7, 1.6)
     ways = {"left": (0, -1), "right": (0, 1), "up": (-1, 0), "down": (1, 0)}
     drift = rng.uniform(-0.15, 0.15, 2)
@@ -57,14 +54,16 @@ def video(activity: str, rng: np.random.Generator) -> common.Array:
     thing = shape(int(rng.integers(3)), rng.uniform(1.5, 3.5))
     places = np.round(path(activity, rng)).astype(int)
     frames = np.stack([np.roll(thing, tuple(p), (0, 1)) for p in places])
-    return frames + NOISE * rng.standard_normal(frames.shape).astype(np.float32)
+    frames += NOISE * rng.standard_normal(frames.shape).astype(np.float32)
+    return frames
 
 
 def pooled(frames: common.Array) -> common.Array:
     """(FRAMES, POOLED * POOLED): means of neighbouring pixels."""
     grain = frames.shape[1] // POOLED
     blocks = frames.reshape(len(frames), POOLED, grain, POOLED, grain)
-    return blocks.mean(axis=(2, 4)).reshape(len(frames), -1)
+    means: common.Array = blocks.mean(axis=(2, 4))
+    return means.reshape(len(frames), -1)
 
 
 def read_videos(folder: Path) -> tuple[list[common.Array], list[str]]:
