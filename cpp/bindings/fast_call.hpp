@@ -4,10 +4,13 @@
 // pybind11's dispatcher would add a tenth of that.
 #pragma once
 
-#include <cxxabi.h>
 #include <pybind11/pybind11.h>
 
 #include <string>
+
+#ifdef __GLIBCXX__
+#include <cxxabi.h>
+#endif
 
 namespace rnnext {
 
@@ -54,8 +57,10 @@ PyObject* fast_call(PyObject*, PyObject* const* given, Py_ssize_t positional,
         return Function::call(arguments).release().ptr();
     } catch (py::error_already_set& error) {
         error.restore();
+#ifdef __GLIBCXX__
     } catch (abi::__forced_unwind&) {  // the thread ends
         throw;
+#endif
     } catch (...) {
         py::detail::try_translate_exceptions();
     }
