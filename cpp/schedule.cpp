@@ -24,6 +24,12 @@ template <class T> index row_bytes(const Weights<T>& w) {
     return w.traits.columns * w.hidden_size * index(sizeof(T));
 }
 
+template <class T> bool is_resident(const Weights<T>& w) {
+    return w.traits.gates * w.hidden_size * (w.input_size + w.hidden_size) *
+               index(sizeof(T)) <=
+           own_cache;
+}
+
 // `work` times the operations of forward; chunks of about `chunk_bytes`, but of at
 // least `chunk_rows` rows.
 template <class T>
@@ -51,10 +57,7 @@ Schedule schedule(const Weights<T>& w, const Sequences& all, double work,
     s.threads = threads_for(step / double(rows) * double(all.rows()));
     const index tiles = (s.slab + w.kernels.row_tile - 1) / w.kernels.row_tile;
     // Rows where all weights stay in a thread's own cache anyway.
-    const index weights = w.traits.gates * w.hidden_size *
-                          (w.input_size + w.hidden_size) * index(sizeof(T));
-    const bool resident = weights <= own_cache;
-    s.split = resident && tiles >= 2 * s.threads ? Split::rows : Split::units;
+    s.split = is_resident(w) && tiles >= 2 * s.threads ? Split::rows : Split::units;
     if (s.split == Split::units) {
         const bool worth = step / work >= flops_per_step && w.blocks() > 1;
         s.threads = worth ? int(std::min<index>(s.threads, w.blocks())) : 1;
@@ -97,9 +100,11 @@ Schedule forward_schedule(const Weights<T>& w, const Sequences& all) {
     return schedule(w, all, 1, index(256) << 10, 48);
 }
 
-// Enough rows at a time that the parameter gradients are read and written seldom.
+// Enough rows at a time that the parameter gradients are read and written seldom; where
+// these stay in a cache anyway, so few that the gradients of the chunk do as well.
 template <class T>
 Schedule backward_schedule(const Weights<T>& w, const Sequences& all) {
+    if (is_resident(w)) return schedule(w, all, 2, index(512) << 10, 256);
     return schedule(w, all, 2, index(1) << 20, 512);
 }
 
