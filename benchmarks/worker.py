@@ -11,8 +11,8 @@ import multiprocessing
 import os
 import signal
 import statistics
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
@@ -41,6 +41,21 @@ def environment(threads: int) -> dict[str, str]:
     return {f"{name}_NUM_THREADS": str(threads) for name in names}
 
 
+@contextmanager
+def environment_for_children(variables: dict[str, str]) -> Iterator[None]:
+    """Processes that are started within have them; this one keeps its own."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 class Library:
     """A library's process.
 
@@ -63,9 +78,9 @@ class Library:
             context = multiprocessing.get_context("spawn")
             self._pipe, theirs = context.Pipe()
             arguments = (self.name, self.threads, theirs)
-            os.environ.update(environment(self.threads))
             self._process = context.Process(target=serve, args=arguments, daemon=True)
-            self._process.start()
+            with environment_for_children(environment(self.threads)):
+                self._process.start()
             theirs.close()
         with suppress(OSError):  # `answer` sees the end of the process
             self._pipe.send(question)

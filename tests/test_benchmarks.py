@@ -217,6 +217,15 @@ def ask(library, *question, patience=60):
     return library.answer(patience)
 
 
+def test_what_a_library_reads_at_import_stays_with_it(library, monkeypatch):
+    """A test that ran after this one once found threads that nobody had asked for."""
+    monkeypatch.delenv("RNNEXT_NUM_THREADS", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    before = dict(os.environ)
+    ask(library, "prepare", SMALL)
+    assert dict(os.environ) == before
+
+
 def test_a_library_answers(library):
     numbers = ask(library, "prepare", SMALL)
     assert all(np.isfinite(part).all() for part in numbers)

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import inspect
+import os
 import pickle
 import subprocess
 import sys
@@ -650,9 +651,10 @@ def test_config(isa, capsys):
 
 
 def run_python(program, **environment):
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("RNNEXT_")}
     return subprocess.run(
         [sys.executable, "-c", program],
-        env=environment,
+        env=inherited | environment,
         capture_output=True,
         text=True,
         timeout=60,
@@ -662,7 +664,7 @@ def run_python(program, **environment):
 
 IMPORTS = """
 import sys
-import numpy
+import numpy, numpy.random  # which numpy itself loads when it is first asked for
 before = set(sys.modules)
 import rnnext
 own = {name.partition(".")[0] for name in set(sys.modules) - before}
