@@ -63,6 +63,10 @@ RNNEXT_INLINE void multiply_block(const T* a, index a_row, const T* b, index b_p
         if constexpr (packed_a) return splat(a[m + ahead * M]);
         else return splat(rows[m / 3][(m % 3) * a_row + ahead]);
     };
+    const auto add = [](Vec<T>& sum, Vec<T> x, Vec<T> w) RNNEXT_LAMBDA {
+        sum = fma(x, w, sum);
+        hold(sum);
+    };
     const auto one = [&](auto ahead) RNNEXT_LAMBDA {
         const T* const w_at = b + ahead * width;
         if constexpr (M <= 3) {
@@ -70,8 +74,7 @@ RNNEXT_INLINE void multiply_block(const T* a, index a_row, const T* b, index b_p
             unroll<M>([&](auto m) RNNEXT_LAMBDA { x[m] = broadcast(m, ahead); });
             unroll<P * NV>([&](auto v) RNNEXT_LAMBDA {
                 const Vec<T> w = load(w_at + (v / NV) * b_panel + (v % NV) * lanes<T>);
-                unroll<M>([&](auto m)
-                              RNNEXT_LAMBDA { acc[m][v] = fma(x[m], w, acc[m][v]); });
+                unroll<M>([&](auto m) RNNEXT_LAMBDA { add(acc[m][v], x[m], w); });
             });
         } else {
             Vec<T> w[P * NV];
@@ -80,8 +83,7 @@ RNNEXT_INLINE void multiply_block(const T* a, index a_row, const T* b, index b_p
             });
             unroll<M>([&](auto m) RNNEXT_LAMBDA {
                 const Vec<T> x = broadcast(m, ahead);
-                unroll<P * NV>(
-                    [&](auto v) RNNEXT_LAMBDA { acc[m][v] = fma(x, w[v], acc[m][v]); });
+                unroll<P * NV>([&](auto v) RNNEXT_LAMBDA { add(acc[m][v], x, w[v]); });
             });
         }
     };
@@ -94,7 +96,7 @@ RNNEXT_INLINE void multiply_block(const T* a, index a_row, const T* b, index b_p
 #if defined(RNNEXT_COMPACT)
     constexpr int together = 1;  // sanitizers multiply the code as it is
 #else
-    constexpr int together = 4;
+    constexpr int together = 2;
 #endif
     if (k_size == sum_block) {
         for (index k = 0; k < sum_block; k += together) {

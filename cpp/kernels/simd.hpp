@@ -186,6 +186,16 @@ template <class F> RNNEXT_INLINE vf in_double(vf v, F&& f) {
 }
 #endif
 
+// An accumulator that stays in its register. GCC 12 lets the sums of an unrolled loop
+// wander, and some then out to the stack. No instruction.
+template <class V> RNNEXT_INLINE void hold(V& v) {
+#if defined(__x86_64__)
+    asm("" : "+v"(v));
+#else
+    asm("" : "+w"(v));
+#endif
+}
+
 template <class V> RNNEXT_INLINE V splat_as(ScalarOf<V> s) { return splat(s); }
 
 template <class V> RNNEXT_INLINE V select(IntOf<V> mask, V a, V b) {
