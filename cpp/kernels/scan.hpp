@@ -23,20 +23,32 @@ constexpr int saved_by =
 // wide.
 constexpr index few_rows = 3;
 
-// One vector of hidden units of one row, `count` of which exist; it is the vector at
+// A vector of hidden units of one row, or a pair, `count` of which exist; it begins at
 // `v` of its block.
 struct Place {
     index row, unit, count, block, v;
 };
 
-// Calls f(place) for all vectors of a block, row by row.
-template <class T, class F>
+template <class V> struct As {
+    using type = V;
+};
+
+// Calls f(place, As<V>) for all places of a block, row by row: V is Widest, or one
+// vector where the block has no more.
+template <class Widest, class F>
 RNNEXT_INLINE void for_places(Range rows, index units, index block, F&& f) {
+    using T = ScalarOf<Widest>;
     const index width = block_width<T>(units, block);
     const index first = block * block_units<T>;
-    for (index row = rows.begin; row < rows.end; ++row)
-        for (index v = 0; v < width; v += lanes<T>)
-            f(Place{row, first + v, min(lanes<T>, units - first - v), block, v});
+    const auto all = [&](auto as) RNNEXT_LAMBDA {
+        constexpr index step = elements<typename decltype(as)::type>;
+        for (index row = rows.begin; row < rows.end; ++row)
+            for (index v = 0; v < width; v += step)
+                f(Place{row, first + v, min(step, units - first - v), block, v}, as);
+    };
+    if constexpr (elements<Widest> > lanes<T>)
+        if (width == lanes<T>) return all(As<Vec<T>>{});
+    all(As<Widest>{});
 }
 
 // Those of a range of rows that take part in a step.
@@ -58,26 +70,28 @@ template <class T> RNNEXT_INLINE T* fed_at(const ForwardScan<T>& f, index step) 
 // ---- forward ----------------------------------------------------------------
 
 // The pre-activations at a place, by column.
-template <class Cell, class T> struct ColumnsAt {
-    Vec<T> a[traits_of<Cell>.columns];
+template <class Cell, class V> struct ColumnsAt {
+    using T = ScalarOf<V>;
+    V a[traits_of<Cell>.columns];
 
     RNNEXT_INLINE ColumnsAt(const ForwardScan<T>& f, index step, const Place& p) {
         constexpr int count = traits_of<Cell>.columns;
         const index width = block_width<T>(f.units, p.block);
         const T* const from = f.a + (f.step[step].a + p.row) * f.a_row +
                               p.block * block_units<T> * count + p.v;
-        unroll<count>([&](auto i) RNNEXT_LAMBDA { a[i] = load(from + i * width); });
+        unroll<count>([&](auto i)
+                          RNNEXT_LAMBDA { a[i] = Memory<V>::load(from + i * width); });
     }
 };
 
-template <class Cell, class Policy, class T>
+template <class Cell, class Policy, class V, class T>
 RNNEXT_INLINE void operand_at(const ForwardScan<T>& f, index step, const Place& p) {
-    const ColumnsAt<Cell, T> columns(f, step, p);
+    const ColumnsAt<Cell, V> columns(f, step, p);
     const index at = p.row * f.state_row + p.unit;
-    const Vec<T> h = load(fed_at(f, step) + at);
-    Vec<T> slopes[traits_of<Cell>.gates];
+    const V h = Memory<V>::load(fed_at(f, step) + at);
+    V slopes[traits_of<Cell>.gates];
     const Policy policy(f.options, p.unit, slopes);
-    store(f.operand + at, Cell::operand(policy, columns.a, State<Vec<T>>{h, {}}));
+    store(f.operand + at, Cell::operand(policy, columns.a, State<V>{h, {}}));
 }
 
 // A projection is compiled for the cells that may have one.
@@ -87,12 +101,12 @@ template <class Cell, class Scan> RNNEXT_INLINE bool is_projected(const Scan& f)
 }
 
 // h after a step, of `units`, to where it is read and kept.
-template <class T>
+template <class V, class T>
 RNNEXT_INLINE void output_at(const ForwardScan<T>& f, index step, const Place& p,
-                             index units, Vec<T> h) {
+                             index units, V h) {
     const index at = p.row * f.state_row + p.unit;
     store(h_at(f, step + 1) + at, h);
-    if (f.dropped) store(fed_at(f, step + 1) + at, h * load(f.factors + at));
+    if (f.dropped) store(fed_at(f, step + 1) + at, h * Memory<V>::load(f.factors + at));
     store_partial(f.y + (f.step[step].y + p.row) * f.y_row + p.unit, h, p.count);
     if (f.kept_h)
         store_partial(f.kept_h + (f.step[step].kept + p.row) * units + p.unit, h,
@@ -107,21 +121,20 @@ RNNEXT_INLINE void project(const ForwardScan<T>& f, index step, Range rows, Sync
     product<T>(f.unprojected + first, f.state_row, rows.end - rows.begin, f.projection,
                f.projected, f.zeros, 0, h + first, f.state_row, 0, 1);
     for (index block = f.projected.begin; block < f.projected.end; ++block)
-        for_places<T>(rows, units, block, [&](const Place& p) RNNEXT_LAMBDA {
+        for_places<Vec<T>>(rows, units, block, [&](const Place& p, auto) RNNEXT_LAMBDA {
             output_at(f, step, p, units, load(h + p.row * f.state_row + p.unit));
         });
     if (sync.wait) sync.wait(sync.context);
 }
 
-template <class Cell, class Policy, class T>
+template <class Cell, class Policy, class V, class T>
 RNNEXT_INLINE void forward_at(const ForwardScan<T>& f, index step, const Place& p) {
     constexpr int saved = saved_by<Cell, Policy>;
-    using V = Vec<T>;
-    const ColumnsAt<Cell, T> columns(f, step, p);
+    const ColumnsAt<Cell, V> columns(f, step, p);
     const index at = p.row * f.state_row + p.unit;
 
-    State<V> prev{load(h_at(f, step) + at), {}};
-    if constexpr (traits_of<Cell>.has_c) prev.c = load(f.c + at);
+    State<V> prev{Memory<V>::load(h_at(f, step) + at), {}};
+    if constexpr (traits_of<Cell>.has_c) prev.c = Memory<V>::load(f.c + at);
     V s[saved + 1];
     const Policy policy(f.options, p.unit, s + traits_of<Cell>.saved);
     const State<V> now = Cell::forward(policy, columns.a, prev, s);
@@ -159,19 +172,19 @@ void scan_forward(const ForwardScan<T>& f, Range rows, Range blocks,
                        f.a_row, a, f.a_row, traits_of<Cell>.h[which].first,
                        traits_of<Cell>.columns);
             for (index block = b; block < b + stride; ++block)
-                for_places<T>(mine, f.units, block, apply);
+                for_places<typename Policy::Place>(mine, f.units, block, apply);
         }
         if (sync.wait) sync.wait(sync.context);
     };
 
     for (index step = 0; step < f.steps; ++step) {
-        const auto finish = [&](const Place& p) RNNEXT_LAMBDA {
-            forward_at<Cell, Policy, T>(f, step, p);
+        const auto finish = [&](const Place& p, auto as) RNNEXT_LAMBDA {
+            forward_at<Cell, Policy, typename decltype(as)::type>(f, step, p);
         };
         const T* const h = fed_at(f, step);
         if constexpr (two_products<Cell>) {
-            phase(step, h, 0, [&](const Place& p) RNNEXT_LAMBDA {
-                operand_at<Cell, Policy, T>(f, step, p);
+            phase(step, h, 0, [&](const Place& p, auto as) RNNEXT_LAMBDA {
+                operand_at<Cell, Policy, typename decltype(as)::type>(f, step, p);
             });
             phase(step, f.operand, 1, finish);
         } else {
@@ -229,7 +242,7 @@ RNNEXT_INLINE void project_backward(const BackwardScan<T>& f, index step, Range 
                                     Range blocks, Sync sync) {
     const index units = f.projection.k;
     for (index block = f.projected.begin; block < f.projected.end; ++block)
-        for_places<T>(rows, units, block, [&](const Place& p) RNNEXT_LAMBDA {
+        for_places<Vec<T>>(rows, units, block, [&](const Place& p, auto) RNNEXT_LAMBDA {
             Vec<T> dh = load(f.dh + p.row * f.d_row + p.unit);
             if (f.dy)
                 dh += load_partial(f.dy + (f.step[step].y + p.row) * f.dy_row + p.unit,
@@ -333,16 +346,18 @@ void scan_backward(const BackwardScan<T>& f, Range rows, Range blocks,
         const Range mine = rows_of(f.step[step], rows);
         if (projected) project_backward(f, step, mine, blocks, sync);
         for (index block = blocks.begin; block < blocks.end; ++block)
-            for_places<T>(mine, f.units, block, [&](const Place& p) RNNEXT_LAMBDA {
-                backward_at<Cell, Policy, T>(f, step, p);
-            });
+            for_places<Vec<T>>(mine, f.units, block,
+                               [&](const Place& p, auto) RNNEXT_LAMBDA {
+                                   backward_at<Cell, Policy, T>(f, step, p);
+                               });
         if constexpr (two_products<Cell>) {
             T* const d_operand = f.d_operand + rows.begin * f.d_row;
             multiply(step, 1, f.zeros, 0, d_operand);
             for (index block = blocks.begin; block < blocks.end; ++block)
-                for_places<T>(mine, f.units, block, [&](const Place& p) RNNEXT_LAMBDA {
-                    operand_backward_at<Cell, Policy, T>(f, step, p);
-                });
+                for_places<Vec<T>>(mine, f.units, block,
+                                   [&](const Place& p, auto) RNNEXT_LAMBDA {
+                                       operand_backward_at<Cell, Policy, T>(f, step, p);
+                                   });
         }
         if (!f.factors) {
             if (projected) multiply(step, 0, f.zeros, 0, dh);
@@ -351,11 +366,12 @@ void scan_backward(const BackwardScan<T>& f, Range rows, Range blocks,
         }
         multiply(step, 0, f.zeros, 0, f.d_operand + rows.begin * f.d_row);
         for (index block = fed.begin; block < fed.end; ++block)
-            for_places<T>(mine, fed_units, block, [&](const Place& p) RNNEXT_LAMBDA {
-                const index at = p.row * f.d_row + p.unit;
-                const Vec<T> d_fed = dropped_at(f, p, load(f.d_operand + at));
-                store(f.dh + at, projected ? d_fed : load(f.dh + at) + d_fed);
-            });
+            for_places<Vec<T>>(
+                mine, fed_units, block, [&](const Place& p, auto) RNNEXT_LAMBDA {
+                    const index at = p.row * f.d_row + p.unit;
+                    const Vec<T> d_fed = dropped_at(f, p, load(f.d_operand + at));
+                    store(f.dh + at, projected ? d_fed : load(f.dh + at) + d_fed);
+                });
     }
 }
 

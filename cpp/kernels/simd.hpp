@@ -27,6 +27,9 @@
 
 namespace rnnext::RNNEXT_NAMESPACE {
 
+// To name what a member of the same name hides.
+namespace wing = rnnext::RNNEXT_NAMESPACE;
+
 using vf = float __attribute__((vector_size(RNNEXT_VECTOR_BYTES)));
 using vd = double __attribute__((vector_size(RNNEXT_VECTOR_BYTES)));
 using vi32 = int32_t __attribute__((vector_size(RNNEXT_VECTOR_BYTES)));
@@ -196,7 +199,12 @@ template <class V> RNNEXT_INLINE void hold(V& v) {
 #endif
 }
 
-template <class V> RNNEXT_INLINE V splat_as(ScalarOf<V> s) { return splat(s); }
+template <class V> struct Filled {
+    static RNNEXT_INLINE V with(ScalarOf<V> s) { return splat(s); }
+};
+template <class V> RNNEXT_INLINE V splat_as(ScalarOf<V> s) {
+    return Filled<V>::with(s);
+}
 
 template <class V> RNNEXT_INLINE V select(IntOf<V> mask, V a, V b) {
     return mask ? a : b;

@@ -7,11 +7,9 @@
 
 #include "../../kernels.hpp"
 #include "../activation.hpp"
+#include "../pair.hpp"
 
 namespace rnnext::RNNEXT_NAMESPACE {
-
-// Where the functions are whose names the policies use.
-namespace wing = rnnext::RNNEXT_NAMESPACE;
 
 // One vector of hidden units: h, and c where the cell has one.
 template <class V> struct State {
@@ -19,36 +17,50 @@ template <class V> struct State {
 };
 
 template <class T> struct Plain {
-    using V = Vec<T>;
+    using Place = Pair<Vec<T>>;  // what forward is applied to at a time
     static constexpr bool keeps_slopes = false;
 
+    template <class V>
     RNNEXT_INLINE Plain(const CellOptions<T>*, index /* unit */, V* /* slopes */) {}
 
-    RNNEXT_INLINE V sigmoid(int /* gate */, V a) const { return wing::sigmoid(a); }
-    RNNEXT_INLINE V tanh(int, V a) const { return wing::tanh(a); }
-    RNNEXT_INLINE V relu(int, V a) const { return wing::relu(a); }
+    template <class V> RNNEXT_INLINE V sigmoid(int /* gate */, V a) const {
+        return wing::sigmoid(a);
+    }
+    template <class V> RNNEXT_INLINE V tanh(int, V a) const { return wing::tanh(a); }
+    template <class V> RNNEXT_INLINE V relu(int, V a) const { return wing::relu(a); }
     // From the value.
-    RNNEXT_INLINE V d_sigmoid(int, V y) const { return wing::d_sigmoid(y); }
-    RNNEXT_INLINE V d_tanh(int, V y) const { return wing::d_tanh(y); }
-    RNNEXT_INLINE V d_relu(int, V y) const { return wing::d_relu(y); }
+    template <class V> RNNEXT_INLINE V d_sigmoid(int, V y) const {
+        return wing::d_sigmoid(y);
+    }
+    template <class V> RNNEXT_INLINE V d_tanh(int, V y) const {
+        return wing::d_tanh(y);
+    }
+    template <class V> RNNEXT_INLINE V d_relu(int, V y) const {
+        return wing::d_relu(y);
+    }
     // Of c, on its way to h.
-    RNNEXT_INLINE Activated<V> output(V c) const {
+    template <class V> RNNEXT_INLINE Activated<V> output(V c) const {
         const V y = wing::tanh(c);
         return {y, wing::d_tanh(y)};
     }
 
     RNNEXT_INLINE bool coupled() const { return false; }
-    RNNEXT_INLINE V complement(int, V y) const { return splat(T(1)) - y; }
-    RNNEXT_INLINE V clip_cell(V c) const { return c; }
-    RNNEXT_INLINE V d_clip_cell(V, V d) const { return d; }
-    RNNEXT_INLINE V peephole(int, V, V sum) const { return sum; }
-    RNNEXT_INLINE V d_peephole(int, V, V, V sum) const { return sum; }
+    template <class V> RNNEXT_INLINE V complement(int, V y) const {
+        return splat_as<V>(1) - y;
+    }
+    template <class V> RNNEXT_INLINE V clip_cell(V c) const { return c; }
+    template <class V> RNNEXT_INLINE V d_clip_cell(V, V d) const { return d; }
+    template <class V> RNNEXT_INLINE V peephole(int, V, V sum) const { return sum; }
+    template <class V> RNNEXT_INLINE V d_peephole(int, V, V, V sum) const {
+        return sum;
+    }
     RNNEXT_INLINE void store_peephole_terms(T*, index, index) const {}
 };
 
 template <class T> class General {
   public:
     using V = Vec<T>;
+    using Place = V;
     static constexpr bool keeps_slopes = true;
 
     // slopes: of the gates; forward fills them for backward.
