@@ -44,9 +44,31 @@ template <class T> Found found(CellKind kind, int threads) {
 // By cell, in the order of CellKind: of float, of double.
 using Table = Found[cell_kinds][2];
 
-constexpr Table fused = {};
+constexpr Table fused = {
+    {{0x4cdd0d8f47345d8a, 0xee5041217c76582b},
+     {0x021fc4bab1eb8e0d, 0xa1095b9d0af482a3}},  // rnn_tanh
+    {{0xa478c597bd4d09b6, 0x74265a5bab87a488},
+     {0x48ae78dc6d4cf4c3, 0x2c831452e7a5e03d}},  // rnn_relu
+    {{0x27495983a50ec16a, 0xfb0686ea37eae1a2},
+     {0x22d355b17c7f2402, 0x8bb8e5bd5c7285a9}},  // lstm
+    {{0x65902dc6849b700d, 0x5fac844bd805900f},
+     {0x9adf6e3b2a854210, 0x6f3789157b874bc9}},  // gru
+    {{0x5d0951d3330dbbeb, 0x3381520f41b6754e},
+     {0x938b4806d087780f, 0xd9c7b247e4cef4b9}},  // gru_reset_before
+};
 
-constexpr Table baseline = {};
+constexpr Table baseline = {
+    {{0x94ab6afb5682815b, 0xd841ee6cbd411959},
+     {0xc5a44f111662f97d, 0x7cbe9218da3c144a}},  // rnn_tanh
+    {{0x489edd5a222de096, 0xf229f42a41ff3107},
+     {0x8de906e92c0a30e5, 0x79275a53f4713c33}},  // rnn_relu
+    {{0xdb1572b7a8f13df2, 0xa3d2980b2eca0cbe},
+     {0x743ad4138f97885b, 0x52a1995de6d04adc}},  // lstm
+    {{0xcc334c64f379f3f2, 0x9b31330a9a70b1d6},
+     {0x0e7513ec05314a26, 0x9994e88d34af0e8b}},  // gru
+    {{0x7698268b9f629415, 0x324344ad166a1710},
+     {0xf038572a083c5b4a, 0x3f371ca7f0dea2a8}},  // gru_reset_before
+};
 
 }  // namespace
 
