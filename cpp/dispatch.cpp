@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "dispatch.hpp"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include <atomic>
 #include <stdexcept>
 
@@ -24,6 +28,27 @@ extern const KernelSet kernels;
 
 namespace {
 
+#if defined(__x86_64__)
+// What -march=x86-64-v3 and v4 take for granted. Clang knows the levels by name from
+// 17 on; F16C, MOVBE and LZCNT older compilers do not know by any name.
+bool has_v3() {
+    constexpr unsigned f16c = 1u << 29, movbe = 1u << 22, lzcnt = 1u << 5;
+    unsigned a, b, basic, extended, d;
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+           __get_cpuid(1, &a, &b, &basic, &d) && (basic & f16c) && (basic & movbe) &&
+           __get_cpuid(0x80000001, &a, &b, &extended, &d) && (extended & lzcnt);
+}
+bool has_v4() {
+#if defined(RNNEXT_EMULATE_AVX512)
+    return has_v3();
+#endif
+    return has_v3() && __builtin_cpu_supports("avx512f") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+#endif
+
 struct Isa {
     std::string name;
     bool (*supported)();
@@ -34,10 +59,8 @@ struct Isa {
 const std::vector<Isa>& isas() {
     static const std::vector<Isa> list = {
 #if defined(__x86_64__)
-        {"avx512", [] { return bool(__builtin_cpu_supports("x86-64-v4")); },
-         &avx512::kernels},
-        {"avx2", [] { return bool(__builtin_cpu_supports("x86-64-v3")); },
-         &avx2::kernels},
+        {"avx512", has_v4, &avx512::kernels},
+        {"avx2", has_v3, &avx2::kernels},
         {"baseline", [] { return true; }, &baseline::kernels},
 #elif defined(__aarch64__)
         {"neon", [] { return true; }, &neon::kernels},

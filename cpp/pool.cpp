@@ -124,8 +124,10 @@ void Pool::run(int threads, const std::function<void(const Team&)>& job,
                Patience patience) {
     std::unique_lock<std::mutex> lock(running_, std::try_to_lock);
     const double start = seconds();
-    const bool rest = patience == Patience::give_way && start < serial_until_;
-    if (threads > 1 && lock.owns_lock() && !rest) {
+    // What the pool remembers belongs to the job that holds the lock.
+    const bool free = lock.owns_lock();
+    const bool rest = free && patience == Patience::give_way && start < serial_until_;
+    if (threads > 1 && free && !rest) {
         grow(threads - 1);
         threads = std::min(threads, workers_ + 1);
     } else {

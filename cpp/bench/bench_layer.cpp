@@ -16,7 +16,7 @@
 
 #include "bench.hpp"
 #include "layer.hpp"
-#include "naive_layer.hpp"
+#include "layer_problem.hpp"
 #include "pool.hpp"
 
 namespace rnnext {

@@ -10,7 +10,7 @@
 namespace rnnext::RNNEXT_NAMESPACE {
 
 // At least latency times units, and what the register file holds.
-#if defined(__AVX512F__) || defined(__aarch64__)
+#if RNNEXT_VECTOR_BYTES == 64 || defined(__aarch64__)
 constexpr int chains = 16;
 #else
 constexpr int chains = 12;

@@ -20,7 +20,7 @@ namespace rnnext::RNNEXT_NAMESPACE {
 // RNN are up to 1.7 or 1.15 times further from the truth than PyTorch's, with 32 never.
 
 // Accumulators that fit the register file beside the operands, and the rows of a tile.
-#if defined(__AVX512F__)
+#if RNNEXT_VECTOR_BYTES == 64
 constexpr int accumulators = 24;  // 12 rows x 2 vectors of 32 registers
 #elif defined(__aarch64__)
 constexpr int accumulators = 16;  // 8 x 2: GCC spills at 24

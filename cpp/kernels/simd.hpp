@@ -17,7 +17,9 @@
 #define RNNEXT_INLINE inline __attribute__((always_inline))
 #define RNNEXT_LAMBDA __attribute__((always_inline))
 
-#if defined(__AVX512F__)
+// RNNEXT_EMULATE_AVX512 (tests only): the code of AVX-512 for a machine with AVX2,
+// where the compiler makes two vectors of every one.
+#if defined(__AVX512F__) || defined(RNNEXT_EMULATE_AVX512)
 #define RNNEXT_VECTOR_BYTES 64
 #elif defined(__AVX2__)
 #define RNNEXT_VECTOR_BYTES 32
@@ -105,7 +107,7 @@ RNNEXT_INLINE vf load_first(const float* p, index count) {
 RNNEXT_INLINE vd load_first(const double* p, index count) {
     return _mm512_maskz_loadu_pd(__mmask8((1 << count) - 1), p);
 }
-#elif defined(__AVX2__)
+#elif defined(__AVX2__) && !defined(RNNEXT_EMULATE_AVX512)
 constexpr int32_t mask_words[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
 RNNEXT_INLINE __m256i mask_of_first(index words) {
     __m256i mask;
@@ -146,6 +148,39 @@ RNNEXT_INLINE vd fma(vd a, vd b, vd c) { return _mm512_fmadd_pd(a, b, c); }
 // NaN in b is returned, as in the hardware's second operand.
 RNNEXT_INLINE vf min(vf a, vf b) { return _mm512_min_ps(a, b); }
 RNNEXT_INLINE vd min(vd a, vd b) { return _mm512_min_pd(a, b); }
+#elif defined(RNNEXT_EMULATE_AVX512)
+template <class V> struct Halves {
+    V low, high;
+};
+template <class V, class H> RNNEXT_INLINE Halves<H> halves(V v) {
+    Halves<H> both;
+    __builtin_memcpy(&both, &v, sizeof v);
+    return both;
+}
+template <class V, class H> RNNEXT_INLINE V whole(H low, H high) {
+    const Halves<H> both{low, high};
+    V v;
+    __builtin_memcpy(&v, &both, sizeof v);
+    return v;
+}
+#define RNNEXT_BY_HALVES(V, H, suffix)                                                 \
+    RNNEXT_INLINE V splat(ScalarOf<V> s) {                                             \
+        const H half = _mm256_set1_##suffix(s);                                        \
+        return whole<V>(half, half);                                                   \
+    }                                                                                  \
+    RNNEXT_INLINE V fma(V a, V b, V c) {                                               \
+        const auto x = halves<V, H>(a), y = halves<V, H>(b), z = halves<V, H>(c);      \
+        return whole<V>(_mm256_fmadd_##suffix(x.low, y.low, z.low),                    \
+                        _mm256_fmadd_##suffix(x.high, y.high, z.high));                \
+    }                                                                                  \
+    RNNEXT_INLINE V min(V a, V b) {                                                    \
+        const auto x = halves<V, H>(a), y = halves<V, H>(b);                           \
+        return whole<V>(_mm256_min_##suffix(x.low, y.low),                             \
+                        _mm256_min_##suffix(x.high, y.high));                          \
+    }
+RNNEXT_BY_HALVES(vf, __m256, ps)
+RNNEXT_BY_HALVES(vd, __m256d, pd)
+#undef RNNEXT_BY_HALVES
 #elif defined(__AVX2__)
 RNNEXT_INLINE vf splat(float s) { return _mm256_set1_ps(s); }
 RNNEXT_INLINE vd splat(double s) { return _mm256_set1_pd(s); }
