@@ -6,17 +6,22 @@
 
 namespace rnnext {
 
-#if defined(__x86_64__)
+#ifdef RNNEXT_HAS_avx512
 namespace avx512 {
 extern const KernelSet kernels;
 }
+#endif
+#ifdef RNNEXT_HAS_avx2
 namespace avx2 {
 extern const KernelSet kernels;
 }
+#endif
+#ifdef RNNEXT_HAS_baseline
 namespace baseline {
 extern const KernelSet kernels;
 }
-#elif defined(__aarch64__)
+#endif
+#ifdef RNNEXT_HAS_neon
 namespace neon {
 extern const KernelSet kernels;
 }
@@ -33,13 +38,18 @@ struct Isa {
 // Best first. The flags in CMakeLists.txt, the name here and the check say the same.
 const std::vector<Isa>& isas() {
     static const std::vector<Isa> list = {
-#if defined(__x86_64__)
+#ifdef RNNEXT_HAS_avx512
         {"avx512", [] { return bool(__builtin_cpu_supports("x86-64-v4")); },
          &avx512::kernels},
+#endif
+#ifdef RNNEXT_HAS_avx2
         {"avx2", [] { return bool(__builtin_cpu_supports("x86-64-v3")); },
          &avx2::kernels},
+#endif
+#ifdef RNNEXT_HAS_baseline
         {"baseline", [] { return true; }, &baseline::kernels},
-#elif defined(__aarch64__)
+#endif
+#ifdef RNNEXT_HAS_neon
         {"neon", [] { return true; }, &neon::kernels},
 #endif
     };
