@@ -24,8 +24,14 @@ if [ "${1:-}" != --report ]; then
     cp -r python $build/python
     cp $build/_core*.so $build/python/rnnext/
 
-    # An environment that sees this build, and not the installed package.
+    # An environment that sees this build, not the installed package, and programs and
+    # libraries (MPI) where the environment in use has them.
     python -m venv --without-pip $build/venv
+    prefix=$(python -c 'import sys; print(sys.prefix)')
+    (cd $build/venv && for path in "$prefix"/bin/* "$prefix"/lib/* "$prefix"/share/*; do
+        there=${path#"$prefix"/}
+        [ -e "$there" ] || { mkdir -p "${there%/*}" && ln -s "$path" "$there"; }
+    done)
     for path in "$PWD/$build/python" \
         "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"; do
         echo "$path" >>"$(echo $build/venv/lib/*/site-packages)/seen.pth"
@@ -44,11 +50,11 @@ export COVERAGE_FILE="$PWD/$build/.coverage"
 status=0
 gcovr_of() {
     gcovr --root . --object-directory $build --exclude-throw-branches \
-        --exclude-unreachable-branches --merge-mode-functions=merge-use-line-0 \
+        --exclude-unreachable-branches --merge-mode-functions=merge-use-line-0 --merge-lines \
         --gcov-ignore-parse-errors=negative_hits.warn_once_per_file -j 2 "$@" $build
 }
 gcovr_of --json $build/cpp.json --filter 'cpp/'
-report() { gcovr --root . --add-tracefile $build/cpp.json --exclude-throw-branches "$@"; }
+report() { gcovr --root . --add-tracefile $build/cpp.json --merge-lines "$@"; }
 core=(--exclude 'cpp/bindings/' --exclude 'cpp/tests/')
 echo "==== C++ core, lines"
 report "${core[@]}" --txt --fail-under-line 98 || status=1

@@ -4,8 +4,8 @@
 The mutants are in mutants.toml, cheap ones first: a file, its text, the text instead,
 what breaks by it, and the smallest part of the tests that should notice. Each is
 applied in a copy under build/mutants, built for one instruction set without much
-optimisation, and tried with `pytest -x`; one that survives is tried with all tests of
-the core. The table is mutants.md beside this file.
+optimisation, and tried with `pytest -x`; --all tries one that survives with all tests
+of the core. The table is mutants.md beside this file.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TREE, BUILD, PYTHON = WORK / "tree", WORK / "build", WORK / "venv/bin/python"
 ALL = (
     "core cell_options core_options forward backward reference lengths projection "
     "dropout tokens invariants stepper directions edges errors layers course_core "
-    "large process course_caches trust_kernels training_layers"
+    "large course_caches slabs training_layers"
 ).split()
 TIMEOUT = 900  # seconds; a mutant may hang
 
@@ -58,10 +58,14 @@ def run(*command: object, timeout: float = TIMEOUT, **options: object) -> str | 
 
 def prepare() -> None:
     """A copy, an environment that sees it and not the installed package, a build."""
-    shutil.rmtree(TREE, ignore_errors=True)
-    for name in ("cpp", "python"):
-        shutil.copytree(ROOT / name, TREE / name, ignore=shutil.ignore_patterns("*.so"))
-    shutil.copy2(ROOT / "CMakeLists.txt", TREE)
+    sources = [p for name in ("cpp", "python") for p in (ROOT / name).rglob("*")]
+    for path in [ROOT / "CMakeLists.txt", *sources]:
+        to = TREE / path.relative_to(ROOT)
+        if path.is_dir() or path.suffix in (".so", ".pyc"):
+            continue
+        if not to.exists() or to.read_bytes() != path.read_bytes():
+            to.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, to)  # now: what was built of a mutant is older
     venv.create(WORK / "venv", symlinks=True)
     (packages,) = (WORK / "venv/lib").glob("*/site-packages")
     seen = (TREE / "python", sysconfig.get_path("purelib"))
@@ -129,7 +133,7 @@ def killed_by(mutant: dict[str, object]) -> str | None:
     try:
         if path.suffix != ".py" and (failed := build(cpp=cpp)):
             sys.exit(f"{mutant['breaks']}: does not compile\n{failed}")
-        return tried(tests) or tried(ALL)
+        return tried(tests) or (tried(ALL) if WITH_ALL else None)
     finally:
         path.write_text(text)
 
@@ -166,12 +170,16 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("only", nargs="*", help="words of what breaks; default: all")
+    parser.add_argument(
+        "--all", action="store_true", help="try survivors with all tests of the core"
+    )
+    parser.add_argument("--unchecked", action="store_true", help="not first without")
     parser.add_argument("--isa", default="avx2", help="instruction set to break")
     parser.add_argument("--again", action="store_true", help="those killed before, too")
     parser.add_argument("--out", type=Path, default=HERE / "mutants.md")
     options = parser.parse_args()
-    global ISA, OUT
-    ISA, OUT = options.isa, options.out
+    global ISA, OUT, WITH_ALL
+    ISA, OUT, WITH_ALL = options.isa, options.out, options.all
     mutants = tomllib.loads((HERE / "mutants.toml").read_text())["mutant"]
     check(mutants)
     mutants = [
@@ -180,6 +188,11 @@ def main() -> int:
         if not options.only or any(word in m["breaks"] for word in options.only)
     ]
     prepare()
+    used = {name for m in mutants for name in str(m["tests"]).split()}
+    if not options.unchecked and (by := tried(ALL if WITH_ALL else sorted(used))):
+        sys.exit(f"fails without any mutant: {by}")
+    if not options.unchecked:
+        print("passes without any mutant", flush=True)
     known = WORK / f"known-{ISA}.json"  # killed before, and since nothing changed
     kills = json.loads(known.read_text()) if known.exists() and not options.again else {}
     rows: list[tuple[str, str, str | None, float]] = []
