@@ -105,8 +105,8 @@ def test_folder_that_cannot_be_written(tmp_path, expected):
             path.chmod(0o755)
 
 
-# Where `path` finds the package. An isolated one has no processes, threads that go on, or
-# extensions that do not say that they may be there.
+# `path` finds the package: in an isolated one the finder of an editable installation
+# could not start its build.
 SUB = """
 try:
     import _interpreters as module  # Python 3.13

@@ -1,4 +1,4 @@
-"""Batches whose single step is cut into slabs of rows, and sums too long for a chain."""
+"""Batches whose single step is cut into slabs of rows, and very long sums."""
 
 import numpy as np
 import pytest

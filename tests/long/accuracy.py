@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tables of accuracy per dtype and instruction set: activations, long layers, gradients.
+"""Tables of accuracy per dtype and instruction set: activations, layers, gradients.
 
 Activations in ULP at samples of every magnitude. Layers of T = 1000 steps, forward and
 backward, as the rms over the draws of the relative error, float32 against the equations
@@ -70,9 +70,11 @@ def worst_ulp(name, x):
 
 def activations(isas, count, seed):
     rng = np.random.default_rng(seed)
-    yield "| function | " + " | ".join(
-        f"{dtype}, {isa}" for dtype in WIDER for isa in isas
-    ) + " |"
+    yield (
+        "| function | "
+        + " | ".join(f"{dtype}, {isa}" for dtype in WIDER for isa in isas)
+        + " |"
+    )
     yield "|---|" + "--:|" * (len(WIDER) * len(isas))
     found = defaultdict(list)
     for dtype in WIDER:
@@ -136,16 +138,15 @@ def theirs(name, parameters, x, dy):
 def layers(isas, options, failures):
     T, N, I, H = options.steps, 4, 32, options.hidden_size
     columns = [*isas, *(["PyTorch"] if torch else [])]
+    draws = dict(zip(WIDER, (options.draws, options.double_draws), strict=True))
     yield f"| dtype | cell | array | {' | '.join(columns)} |"
     yield "|---|---|---|" + "--:|" * len(columns)
     for dtype in WIDER:
         for cell, (kind, name) in CELLS.items():
             squares = defaultdict(lambda: defaultdict(list))
-            for draw in range(options.draws):
+            for draw in range(draws[dtype]):
                 rng = np.random.default_rng([options.seed, draw])
-                x, dy = (
-                    rng.standard_normal((T, N, n)).astype(dtype) for n in (I, H)
-                )
+                x, dy = (rng.standard_normal((T, N, n)).astype(dtype) for n in (I, H))
                 parameters = kind(I, H, rng=draw, dtype=dtype).parameters
                 truth = truth_of(cell, parameters, x, dy)
                 found = {}
@@ -175,6 +176,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--draws", type=int, default=20)
+    parser.add_argument("--double-draws", type=int, default=20, help="of float64: slow")
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--hidden-size", type=int, default=128)
     parser.add_argument("--samples", type=int, default=5_000_000, help="of each kind")
@@ -188,9 +190,11 @@ def main() -> int:
         "",
         *activations(isas, options.samples, options.seed),
         "",
-        f"Relative error of layers, T = {options.steps}, N = 4, I = 32, "
-        f"H = {options.hidden_size}, rms over {options.draws} draws; of weights and "
-        "biases the worse array:",
+        (
+            f"Relative error of layers, T = {options.steps}, N = 4, I = 32, "
+            f"H = {options.hidden_size}, rms over {options.draws} draws (float64: "
+            f"{options.double_draws}); of weights and biases the worse array:"
+        ),
         "",
     ]
     print("\n".join(lines), flush=True)

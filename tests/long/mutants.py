@@ -19,20 +19,39 @@ import subprocess
 import sys
 import sysconfig
 import time
-import tomllib
 import venv
 from pathlib import Path
+
+import tomllib
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 WORK = ROOT / "build" / "mutants"
 TREE, BUILD, PYTHON = WORK / "tree", WORK / "build", WORK / "venv/bin/python"
 # What an installed library computes, as opposed to what is done with it.
-ALL = (
-    "core cell_options core_options forward backward reference lengths projection "
-    "dropout tokens invariants stepper directions edges errors layers course_core "
-    "large course_caches slabs training_layers"
-).split()
+ALL = [
+    "core",
+    "cell_options",
+    "core_options",
+    "forward",
+    "backward",
+    "reference",
+    "lengths",
+    "projection",
+    "dropout",
+    "tokens",
+    "invariants",
+    "stepper",
+    "directions",
+    "edges",
+    "errors",
+    "layers",
+    "course_core",
+    "large",
+    "course_caches",
+    "slabs",
+    "training_layers",
+]
 TIMEOUT = 900  # seconds; a mutant may hang
 
 
@@ -194,7 +213,7 @@ def main() -> int:
     if not options.unchecked:
         print("passes without any mutant", flush=True)
     known = WORK / f"known-{ISA}.json"  # killed before, and since nothing changed
-    kills = json.loads(known.read_text()) if known.exists() and not options.again else {}
+    kills = json.loads(known.read_text()) if read_known else {}
     rows: list[tuple[str, str, str | None, float]] = []
     for m in mutants:
         start = time.monotonic()
