@@ -71,7 +71,7 @@ for version in "${pythons[@]}"; do
     "$work/build-$version/bin/pip" install -q scikit-build-core 'pybind11>=3.0.2' ninja cmake
     ! "$work/build-$version/bin/python" -c 'import numpy' 2>/dev/null
     PATH="$work/build-$version/bin:$PATH" "$work/build-$version/bin/pip" wheel -q --no-deps \
-        --no-build-isolation -w "$dist" -Cbuild-dir="$work/cmake-$version" .
+        --no-build-isolation -w "$dist" -Cbuild-dir="build/abi-$version" .
     for numpy in '2.0.*' '2.2.*' ''; do
         venv=$work/venv
         "$python" -m venv --clear "$venv"

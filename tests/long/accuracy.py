@@ -163,11 +163,11 @@ def layers(isas, options, failures):
                 rms = {c: float(np.mean(v)) ** 0.5 for c, v in by_column.items()}
                 values = " | ".join(f"{rms[c]:.2e}" for c in columns)
                 yield f"| {dtype} | {name} | {array} | {values} |"
-                if torch and dtype == np.float32:
+                if torch and dtype == np.float32:  # 2 %: what draws leave open
                     failures += [
                         f"{name} {array}: {isa} is further from the truth than PyTorch"
                         for isa in isas
-                        if isa != "baseline" and rms[isa] > rms["PyTorch"]
+                        if isa != "baseline" and rms[isa] > 1.02 * rms["PyTorch"]
                     ]
 
 

@@ -213,6 +213,7 @@ def main() -> int:
     if not options.unchecked:
         print("passes without any mutant", flush=True)
     known = WORK / f"known-{ISA}.json"  # killed before, and since nothing changed
+    read_known = known.exists() and not options.again
     kills = json.loads(known.read_text()) if read_known else {}
     rows: list[tuple[str, str, str | None, float]] = []
     for m in mutants:
