@@ -10,17 +10,22 @@
 
 namespace rnnext {
 
-#if defined(__x86_64__)
+#ifdef RNNEXT_HAS_avx512
 namespace avx512 {
 extern const KernelSet kernels;
 }
+#endif
+#ifdef RNNEXT_HAS_avx2
 namespace avx2 {
 extern const KernelSet kernels;
 }
+#endif
+#ifdef RNNEXT_HAS_baseline
 namespace baseline {
 extern const KernelSet kernels;
 }
-#elif defined(__aarch64__)
+#endif
+#ifdef RNNEXT_HAS_neon
 namespace neon {
 extern const KernelSet kernels;
 }
@@ -31,7 +36,7 @@ namespace {
 #if defined(__x86_64__)
 // What -march=x86-64-v3 and v4 take for granted. Clang knows the levels by name from
 // 17 on; F16C, MOVBE and LZCNT older compilers do not know by any name.
-bool has_v3() {
+[[maybe_unused]] bool has_v3() {
     constexpr unsigned f16c = 1u << 29, movbe = 1u << 22, lzcnt = 1u << 5;
     unsigned a, b, basic, extended, d;
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
@@ -39,7 +44,7 @@ bool has_v3() {
            __get_cpuid(1, &a, &b, &basic, &d) && (basic & f16c) && (basic & movbe) &&
            __get_cpuid(0x80000001, &a, &b, &extended, &d) && (extended & lzcnt);
 }
-bool has_v4() {
+[[maybe_unused]] bool has_v4() {
 #if defined(RNNEXT_EMULATE_AVX512)
     return has_v3();
 #endif
@@ -58,11 +63,16 @@ struct Isa {
 // Best first. The flags in CMakeLists.txt, the name here and the check say the same.
 const std::vector<Isa>& isas() {
     static const std::vector<Isa> list = {
-#if defined(__x86_64__)
+#ifdef RNNEXT_HAS_avx512
         {"avx512", has_v4, &avx512::kernels},
+#endif
+#ifdef RNNEXT_HAS_avx2
         {"avx2", has_v3, &avx2::kernels},
+#endif
+#ifdef RNNEXT_HAS_baseline
         {"baseline", [] { return true; }, &baseline::kernels},
-#elif defined(__aarch64__)
+#endif
+#ifdef RNNEXT_HAS_neon
         {"neon", [] { return true; }, &neon::kernels},
 #endif
     };

@@ -338,7 +338,7 @@ def backward(cell, dy, dc_all, dh, dc, trace, w, steps, mask=None):
     before_h = starting_states(h, h[0], reset)
     before_c = starting_states(c, c[0], reset) if cell.has_c else [None] * len(x)
     c = c if cell.has_c else [None] * len(h)
-    dx = np.zeros(x.shape)
+    dx = np.zeros(x.shape, np.result_type(x, dy))
     dw = Weights(*(np.zeros(np.shape(p)) for p in w))
     dh_0, dc_0, held = np.zeros(dh.shape), np.zeros(dc.shape), np.zeros(dh.shape)
     for t in reversed(range(len(x))):

@@ -584,3 +584,16 @@ assert all((a == b).all() for a, b in zip(made[2], held[2]))
 """
     done = subprocess.run([sys.executable, "-c", script], check=False)
     assert done.returncode == 0
+
+
+def test_dense_begins_with_nothing_of_a_call_before(dtype):
+    """Neither in scratch that a bias was in, nor in memory of an array given up."""
+    x, w, b = np.ones((3, 4), dtype), np.ones((5, 4), dtype), np.full(5, 7, dtype)
+    assert (_core.linear(x, w, b) == 11).all()
+    assert (_core.linear(x, w, None) == 4).all()
+    for _ in range(3):
+        used = [np.full((3, 5), 7, dtype) for _ in range(20)]
+        del used
+        found = _core.matmul_tn(np.empty((0, 3), dtype), np.empty((0, 5), dtype))
+        assert found.shape == (3, 5)
+        assert (found == 0).all()

@@ -71,4 +71,22 @@ void register_all(py::module_& m) {
 }  // namespace
 }  // namespace rnnext
 
-PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) { rnnext::register_all(m); }
+// Seen by the function below alone.
+#pragma push_macro("PYBIND11_EXPORT")
+#undef PYBIND11_EXPORT
+#define PYBIND11_EXPORT __attribute__((visibility("hidden")))
+PYBIND11_MODULE(_core_of_main, m, pybind11::mod_gil_not_used()) {
+    rnnext::register_all(m);
+}
+#pragma pop_macro("PYBIND11_EXPORT")
+
+// pybind11 asks for the lock of the main interpreter before it looks where it is: in a
+// sub-interpreter this thread would wait for itself for ever.
+extern "C" PYBIND11_EXPORT PyObject* PyInit__core() {
+    if (PyInterpreterState_Get() == PyInterpreterState_Main())
+        return PyInit__core_of_main();
+    PyErr_SetString(PyExc_ImportError,
+                    "rnnext: expected the main interpreter, got a sub-interpreter, "
+                    "which neither rnnext nor NumPy supports");
+    return nullptr;
+}
