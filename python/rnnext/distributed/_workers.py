@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 import rnnext
 
-from .._validation import integer
+from .._validation import integer, number, real_array
 from ._average import Array, FlatAverage
 from ._cores import fair_threads
 from ._ending import told_when_ended
@@ -146,7 +146,7 @@ class Workers(AbstractContextManager["Workers"]):
             else gradients
         )
         layout = _layout("gradients", arrays)
-        if not 0 <= weight < math.inf:
+        if not 0 <= number("weight", weight) < math.inf:
             raise ValueError(f"weight: expected a number of 0 or more, got {weight!r}")
         if layout != self._layout:
             self._prepare(layout)
@@ -178,7 +178,7 @@ class Workers(AbstractContextManager["Workers"]):
         ndarray of float64
             The same bits on every rank.
         """
-        mine = np.array(values, np.float64, order="C")
+        mine = np.array(real_array("values", values), np.float64, order="C")
         everyone = np.empty((self.size, *mine.shape))
         self.comm.Allgather(mine, everyone)
         total = everyone[0, ...]

@@ -88,7 +88,7 @@ class Linear(Layer[Kept]):
                 f"x: expected shape (..., I={self.in_features}), got {array.shape}"
             )
         rows = array.reshape(-1, self.in_features)
-        return np.ascontiguousarray(rows), array.shape[:-1]
+        return np.require(rows, requirements=("C", "A", "E")), array.shape[:-1]
 
     def _product(self, rows: Array, outer: tuple[int, ...]) -> Array:
         y = _core.linear(rows, self._arrays["weight"], self._arrays.get("bias"))
