@@ -16,7 +16,7 @@ ENTRIES = {}  # public name -> Entry
 
 @dataclass
 class Case:
-    """T steps, N sequences, I features, H hidden units, what else is drawn from `rng`."""
+    """T steps, N sequences, I features, H hidden units; the rest is drawn from rng."""
 
     T: int
     N: int
@@ -42,8 +42,8 @@ class Entry:
 
     writes: arguments that the function may write to. strict: those whose layout in
     memory matters. share: of the cases, relative to others. huge: whether arrays of
-    huge sizes go in; scikit-learn looks at every number before anything else. foreign: whether messages are
-    another library's. goes_on: whether an error comes after work that is kept.
+    huge sizes go in; scikit-learn looks at every number before anything else. foreign:
+    whether messages are another library's. goes_on: whether an error comes after work that is kept.
     """
 
     make: Any
@@ -231,7 +231,7 @@ def cell_call(case, kind):
 @entry(*(f"{kind}.backward" for kind in CELLS))
 def cell_backward(case, kind):
     cell = made(case, kind)
-    state, cache = cell.forward(case.draw(case.N, case.I))
+    _, cache = cell.forward(case.draw(case.N, case.I))
     shape = (case.N, case.H)
     return cell.backward, {"cache": cache, "dstate": state_of(case, kind, *shape)}
 

@@ -54,7 +54,7 @@ def public():
             if not inspect.isclass(thing):
                 found.setdefault(thing, label)
                 continue
-            for method, function in _methods(thing):
+            for method, _ in _methods(thing):
                 found.setdefault((thing, method), label + method)
     return {label: thing for thing, label in found.items()}
 

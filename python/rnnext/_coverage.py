@@ -53,7 +53,7 @@ def covered(
 def checked_lengths(value: object, steps: int, N: int) -> NDArray[np.intp]:
     """(N,), each from 0 to `steps`."""
     array = plain_array("lengths", value)
-    if array.dtype.kind not in "iu" and array.size > 0:
+    if array.dtype.kind not in ("iu" if array.size else "iuf"):  # [] is of floats
         raise TypeError(f"lengths: expected integers, got dtype {array.dtype}")
     if array.shape != (N,):
         raise ValueError(

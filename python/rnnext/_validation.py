@@ -49,7 +49,7 @@ def float_array(name: str, value: object, dtype: np.dtype[Any]) -> Array:
 
 
 def no_mask(name: str, value: object) -> None:
-    """TypeError for an array of which numbers are masked: nothing here leaves them out."""
+    """TypeError for an array of which numbers are masked: none is left out here."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name}: expected a plain array, got one with a mask")
 

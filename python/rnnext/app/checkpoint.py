@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnext.files import reading_npz
+from rnnext._npz import reading_npz
 
 from .errors import AppError
 from .files import write_atomically

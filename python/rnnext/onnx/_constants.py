@@ -1,7 +1,7 @@
 """How much may be computed of constants while a model is read.
 
-A file of some hundred bytes can ask for any amount of memory: a constant of a shape, one
-that is doubled again and again, the outer sum of two. What a run computes is the
+A file of some hundred bytes can ask for any amount of memory: a constant of a shape,
+one that is doubled again and again, the outer sum of two. What a run computes is the
 caller's affair; reading takes memory in proportion to the file.
 """
 

@@ -209,7 +209,7 @@ class Backend(base.Backend):
         named = [name for name in node.input if name]
         if not isinstance(inputs, (list, tuple)) or len(inputs) != len(named):
             raise TypeError(
-                f"inputs: expected a sequence of {len(named)} arrays, got {kind(inputs)}"
+                f"inputs: expected {len(named)} arrays in order, got {kind(inputs)}"
             )
         make = onnx.helper.make_tensor_value_info
         arrays = [
