@@ -43,7 +43,8 @@ class Entry:
     writes: arguments that the function may write to. strict: those whose layout in
     memory matters. share: of the cases, relative to others. huge: whether arrays of
     huge sizes go in; scikit-learn looks at every number before anything else. foreign:
-    whether messages are another library's. goes_on: whether an error comes after work that is kept.
+    whether messages are another library's. goes_on: whether an
+    error comes after work that is kept.
     """
 
     make: Any

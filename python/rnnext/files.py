@@ -332,6 +332,6 @@ def _read_safetensors(path: str | os.PathLike[str]) -> Iterator[Any]:
 
 @contextmanager
 def _read_npz(path: str | os.PathLike[str]) -> Iterator[Any]:
-    dtypes: list[np.dtype[Any]] = [*_DTYPES.values(), np.dtype(np.uint8)]
+    dtypes: list[Any] = [*_DTYPES.values(), np.dtype(np.uint8)]
     with reading_npz(path, KEY, dtypes) as found:
         yield found

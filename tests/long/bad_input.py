@@ -35,28 +35,29 @@ def work(seed, cases, folder):
 
     shares = sum(entry.share for entry in ENTRIES.values())
     count, faults = 0, {}
-    for name, entry in ENTRIES.items():
-        examples = cases * entry.share / shares / bad_input_check.PER_EXAMPLE
 
+    def try_all(name, examples):
         @seeded(seed)
         @settings(
             max_examples=max(1, round(examples)), deadline=None, database=None,
             suppress_health_check=list(HealthCheck), phases=[Phase.generate],
         )  # fmt: skip
         @given(bad_input_check.examples())
-        def run(example, name=name):
+        def run(example):
             nonlocal count
-            sizes, dtype, number, picks = example
+            *rest, picks = example
             for pick in picks:
                 count += 1
                 try:
-                    arguments = (name, sizes, dtype, number, [pick], folder, before)
-                    bad_input_check.check(*arguments)
+                    bad_input_check.check(name, *rest, [pick], folder, before)
                 except AssertionError as error:
                     faults.setdefault(f"{name}: {str(error)[-80:]}", str(error))
 
+        run()
+
+    for name, entry in ENTRIES.items():
         with bad_input_check.bounded_memory():
-            run()
+            try_all(name, cases * entry.share / shares / bad_input_check.PER_EXAMPLE)
     (folder / "found").write_text(json.dumps([count, sorted(faults.values())]))
 
 
