@@ -156,6 +156,8 @@ def allowed(entry, error, arguments, place, bad):
     """Whether an error is what a bad value may lead to."""
     if isinstance(error, (HostileError, MemoryError)) or type(bad) in HOSTILE:
         return True
+    if "array is too big" in str(error):  # how NumPy says MemoryError beyond 2**63
+        return True
     if isinstance(error, OSError):
         return "path" in arguments or "model" in arguments
     kinds = (TypeError, ValueError, FloatingPointError)
@@ -197,6 +199,8 @@ def one_case(label, entry, fresh, right, place, change, how, must_work):
             bad = change(value, how // 7)
     except (TypeError, ValueError, IndexError, ArithmeticError, HostileError):
         return  # this value cannot be made bad so
+    # x in caches is not looked at; scikit-learn has its own opinion of masks.
+    must_look = place[0] != "caches" and not entry.foreign
     if not entry.huge and getattr(bad, "size", 0) > 1 << 20:
         return
     given = put(arguments, place, bad)
@@ -206,7 +210,11 @@ def one_case(label, entry, fresh, right, place, change, how, must_work):
     image, means = images(held), plain(bad)
     result, error = outcome(function, given)
     assert image == images(held), f"{label}: an argument was written to"
-    if isinstance(bad, np.ma.MaskedArray) and isinstance(value, np.ndarray):
+    if (
+        isinstance(bad, np.ma.MaskedArray)
+        and isinstance(value, np.ndarray)
+        and must_look
+    ):
         assert error or not bad.mask.any(), f"{label}: the mask is ignored"
     if error is not None:
         assert allowed(entry, error, arguments, place, bad), f"{label}: {error!r}"

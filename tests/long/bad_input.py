@@ -80,7 +80,8 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, "-W", "ignore", __file__, "--work"]
             command += [str(seed), str(options.cases // seeds), folder]
-            done = subprocess.run(command, check=False, timeout=SECONDS)
+            quiet = os.environ | {"TQDM_DISABLE": "1"}
+            done = subprocess.run(command, check=False, timeout=SECONDS, env=quiet)
             if done.returncode:
                 last = Path(folder, "last").read_text().strip()
                 print(

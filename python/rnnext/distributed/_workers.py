@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 import rnnext
 
-from .._validation import integer, number, real_array
+from .._validation import integer, no_mask, number, real_array
 from ._average import Array, FlatAverage
 from ._cores import fair_threads
 from ._ending import told_when_ended
@@ -244,6 +244,7 @@ class Workers(AbstractContextManager["Workers"]):
         """
         if not isinstance(array, np.ndarray):
             raise TypeError(f"array: expected an ndarray, got {type(array).__name__}")
+        no_mask("array", array)
         axis = integer("axis", axis)
         if not -array.ndim <= axis < array.ndim:
             raise ValueError(f"axis: {axis} is none of an array of {array.shape}")
@@ -324,6 +325,7 @@ def _layout(name: str, arrays: Any) -> tuple[tuple[str, tuple[int, ...], str], .
         if not isinstance(array, np.ndarray) or array.dtype.char not in "fd":
             kind = getattr(array, "dtype", type(array).__name__)
             raise TypeError(f"{name}[{key!r}]: expected a float array, got {kind}")
+        no_mask(f"{name}[{key!r}]", array)
         if not array.flags.writeable:
             raise TypeError(f"{name}[{key!r}]: expected a writable array")
     return tuple((key, a.shape, a.dtype.char) for key, a in arrays.items())

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._validation import integer
+from .._validation import integer, no_mask
 
 
 class Notation(NamedTuple):
@@ -83,6 +83,7 @@ def reorder(array: NDArray[Any], source: str, target: str, axis: int = 0) -> Any
             raise TypeError(f"{name}: expected a string, got {type(letters).__name__}")
     if not isinstance(array, np.ndarray):
         raise TypeError(f"array: expected an array, got {type(array).__name__}")
+    no_mask("array", array)
     axis, axes = integer("axis", axis), array.ndim
     if not -axes <= axis < axes:
         raise ValueError(f"axis: expected one of {axes} axes of array, got {axis}")

@@ -165,7 +165,8 @@ class Linear(Layer[Kept]):
         shape = (*outer, self.out_features)
         letters = [""] * len(outer) + ["O"]
         dy = of_shape("dy", dy, self.dtype, letters, shape)
-        rows = np.ascontiguousarray(dy.reshape(-1, self.out_features))
+        rows = dy.reshape(-1, self.out_features)
+        rows = np.require(rows, requirements=("C", "A", "E"))
         dx = None
         if boolean("need_x", need_x):
             dx = _core.linear(rows, np.ascontiguousarray(weight.T), None)
