@@ -29,10 +29,10 @@ WORDS = {
     "cache": "caches parameters",
     "caches": "cache parameters",
     "arguments": "parameters",
-    "arrays": "weights_layer weights_iter bias weights",
+    "arrays": "weights_layer weights_iter bias weights input_size hidden_size",
     "weight": "assign weight_ih weight_ih_l0 parameters",
-    "state_dict": "load_state_dict weights",
-    "layers": "stream nodes weights",
+    "state_dict": "load_state_dict weights input_size hidden_size",
+    "layers": "stream nodes weights input_size hidden_size reset_after",
     "layer": "model",
     "batches": "x targets y lengths mask dy loss",
     "validation": "x targets y lengths mask loss",
@@ -103,7 +103,9 @@ def flat(result):
     if isinstance(result, np.ndarray):
         if result.dtype.hasobject:
             return [result.shape, repr(result)]
-        return [result.dtype.str, result.shape, np.ascontiguousarray(result).tobytes()]
+        # What comes back as it came in may be in another byte order.
+        native = result.dtype.newbyteorder("=")
+        return [native.str, result.shape, result.astype(native).tobytes()]
     if isinstance(result, dict):
         return [part for item in result.items() for part in flat(item)]
     if isinstance(result, (list, tuple)) or type(result).__name__ == "StepCaches":

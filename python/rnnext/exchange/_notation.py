@@ -84,6 +84,7 @@ def reorder(array: NDArray[Any], source: str, target: str, axis: int = 0) -> Any
     if not isinstance(array, np.ndarray):
         raise TypeError(f"array: expected an array, got {type(array).__name__}")
     no_mask("array", array)
+    array = np.asarray(array)
     axis, axes = integer("axis", axis), array.ndim
     if not -axes <= axis < axes:
         raise ValueError(f"axis: expected one of {axes} axes of array, got {axis}")

@@ -216,6 +216,7 @@ class Backend(base.Backend):
             real_array(f"inputs: {name}", array)
             for name, array in zip(named, inputs, strict=True)
         ]
+        arrays = [a.astype(a.dtype.newbyteorder("="), copy=False) for a in arrays]
         for name, array in zip(named, arrays, strict=True):
             if array.dtype.itemsize > 8:
                 raise TypeError(f"inputs: {name}: ONNX has no {array.dtype}")
