@@ -68,7 +68,8 @@ struct Notation : Zeroed {
 };
 
 // What a dict has under the names of a notation; false if one of them is missing.
-using Values = std::array<PyObject*, 2 + 3 * max_gates>;
+// Owned, since a key's own comparison may empty the dict between two of them.
+using Values = std::array<py::object, 2 + 3 * max_gates>;
 bool find(const Notation& notation, const py::dict& dict, Values& values);
 
 // The parameters as arrays of T that fit each other, still where they are.

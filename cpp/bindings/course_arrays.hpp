@@ -23,9 +23,10 @@ template <class T> struct Given {
     }
 };
 
-// Whether `object` is an array of T that can be read as it is, with so many dimensions.
+// Whether `object` is an array of T that can be read as it is, with so many dimensions:
+// of NumPy's own type, since what a subclass means by its numbers is its own affair.
 template <class T> bool read(const py::handle& object, int ndim, Given<T>& to) {
-    if (!py::isinstance<py::array>(object)) return false;
+    if (Py_TYPE(object.ptr()) != py::detail::npy_api::get().PyArray_Type_) return false;
     const auto array = py::reinterpret_borrow<py::array>(object);
     const py::dtype type = array.dtype();
     if (type.num() != py::dtype::num_of<T>() || type.byteorder() != '=' ||

@@ -85,7 +85,8 @@ const Notation& Notation::checked() const {
 
 bool find(const Notation& notation, const py::dict& dict, Values& values) {
     for (std::size_t i = 0; i < notation.names.size(); ++i) {
-        values[i] = PyDict_GetItemWithError(dict.ptr(), notation.names[i].ptr());
+        values[i] = py::reinterpret_borrow<py::object>(
+            PyDict_GetItemWithError(dict.ptr(), notation.names[i].ptr()));
         if (!values[i] && PyErr_Occurred()) throw py::error_already_set();
         if (!values[i]) return false;
     }

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from ._validation import Array, describe
+from ._validation import Array, describe, plain_array
 
 PADS = ("zeros", "hold")
 
@@ -52,8 +52,8 @@ def covered(
 
 def checked_lengths(value: object, steps: int, N: int) -> NDArray[np.intp]:
     """(N,), each from 0 to `steps`."""
-    array = np.asarray(value)
-    if array.dtype.kind not in "iu" and array.size > 0:
+    array = plain_array("lengths", value)
+    if array.dtype.kind not in ("iu" if array.size else "iuf"):  # [] is of floats
         raise TypeError(f"lengths: expected integers, got dtype {array.dtype}")
     if array.shape != (N,):
         raise ValueError(
@@ -65,14 +65,14 @@ def checked_lengths(value: object, steps: int, N: int) -> NDArray[np.intp]:
         raise ValueError(
             f"lengths: expected 0 to T={steps}, got {array[n]} for sequence {n}"
         )
-    return np.ascontiguousarray(array, np.intp)
+    return np.require(array, np.intp, ("C", "A", "E"))
 
 
 def checked_mask(
     name: str, value: object, steps: int, batch: int | None, batch_first: bool
 ) -> NDArray[np.bool_]:
     """(T, N), contiguous. batch=None: unbatched."""
-    array = np.asarray(value)
+    array = plain_array(name, value)
     if array.dtype != np.bool_:
         raise TypeError(f"{name}: expected booleans, got dtype {array.dtype}")
     letters, shape = ["T", "N"], [steps, batch or 0]

@@ -23,6 +23,7 @@ from ._validation import (
     probability,
 )
 
+_MOST_LAYERS = 1 << 16
 _MERGES = ("concat", "sum", "mul", "ave", None)
 # A list of arrays, or lists of several kinds by name, or None.
 DropoutMasks: TypeAlias = Sequence[Array] | Mapping[str, Sequence[Array] | None] | None
@@ -66,6 +67,10 @@ class Recurrent(Edge[S]):
     ) -> None:
         """options: of the cell, as `CellOptions` takes them."""
         self.num_layers = positive_integer("num_layers", num_layers)
+        if self.num_layers > _MOST_LAYERS:
+            raise ValueError(
+                f"num_layers: expected at most {_MOST_LAYERS}, got {num_layers}"
+            )
         self.batch_first = boolean("batch_first", batch_first)
         self.dropout = probability("dropout", dropout)
         self.bidirectional = boolean("bidirectional", bidirectional)

@@ -6,6 +6,7 @@ came. The extension checks again, for memory safety.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -43,9 +44,23 @@ def float_array(name: str, value: object, dtype: np.dtype[Any]) -> Array:
             f"{name}: expected dtype {dtype}, got {value.dtype};"
             f" write {name}.astype(np.{dtype})"
         )
+    no_mask(name, value)
+    return np.asarray(value)
+
+
+def no_mask(name: str, value: object) -> None:
+    """TypeError for an array of which numbers are masked: none is left out here."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name}: expected a plain array, got one with a mask")
-    return np.asarray(value)
+
+
+def plain_array(name: str, value: object) -> NDArray[Any]:
+    """`value` as an array of whatever dtype, of NumPy's own class."""
+    no_mask(name, value)
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: expected an array, got {error}") from None
 
 
 def any_float_array(name: str, value: object) -> Array:
@@ -61,23 +76,22 @@ def integer_array(name: str, value: object) -> NDArray[Any]:
     found = getattr(value, "dtype", type(value).__name__)
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "iu":
         raise TypeError(f"{name}: expected an array of integers, got {found}")
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name}: expected a plain array, got one with a mask")
-    return value
+    no_mask(name, value)
+    return np.asarray(value)
 
 
 def as_tokens(name: str, ids: NDArray[Any]) -> Array:
     """Integers as the core takes token ids. (Typed as what they stand for.)"""
-    if isinstance(ids, np.ma.MaskedArray):
-        raise TypeError(f"{name}: expected a plain array, got one with a mask")
+    no_mask(name, ids)
     if ids.dtype.kind == "u" and ids.size and int(ids.max()) > np.iinfo(np.intp).max:
         raise ValueError(f"{name}: expected token ids, got {ids.max()}")
-    tokens: Array = np.ascontiguousarray(ids, np.intp)
+    tokens: Array = np.require(ids, np.intp, ("C", "A", "E"))
     return tokens
 
 
 def real_array(name: str, value: object) -> NDArray[Any]:
     """`value` as an array of real numbers of whatever dtype."""
+    no_mask(name, value)
     try:
         array = np.asarray(value)
     except (TypeError, ValueError):
@@ -161,7 +175,10 @@ def number(name: str, value: object) -> float:
     kinds = (int, float, np.integer, np.floating)
     if isinstance(value, bool) or not isinstance(value, kinds):
         raise TypeError(f"{name}: expected a number, got {type(value).__name__}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name}: expected a number, got one beyond floats") from None
 
 
 def finite(name: str, value: object) -> float:
@@ -193,12 +210,28 @@ def probability(name: str, value: object) -> float:
     return given
 
 
+def file_path(name: str, value: object) -> str:
+    """The name of a file; numbers, which open takes for open files, are none."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"{name}: expected a str or path, got {type(value).__name__}")
+    path = os.fspath(value)
+    if not isinstance(path, str):
+        raise TypeError(f"{name}: expected a str or path, got {type(path).__name__}")
+    try:
+        encoded = os.fsencode(path)
+    except UnicodeEncodeError:
+        raise ValueError(f"{name}: no file can be called {path!r}") from None
+    if b"\0" in encoded:
+        raise ValueError(f"{name}: no file can be called {path!r}")
+    return path
+
+
 def float_dtype(value: DTypeLike) -> np.dtype[Any]:
     if value is None:
         raise TypeError("dtype: expected float32 or float64, got None")
     try:
         dtype = np.dtype(value)
-    except TypeError:
+    except (TypeError, ValueError):
         raise TypeError(f"dtype: expected float32 or float64, got {value!r}") from None
     if dtype not in _FLOATS:
         raise TypeError(f"dtype: expected float32 or float64, got {dtype}")

@@ -13,9 +13,7 @@ import io
 import json
 import math
 import os
-import struct
 import tempfile
-import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -25,14 +23,14 @@ from typing import Any
 import numpy as np
 
 from ._configured import Configured
-from ._validation import Array
+from ._npz import reading_npz
+from ._validation import Array, boolean, file_path, kind
 from .cells import GRUCell, LSTMCell, RNNCell
 from .layers import GRU, LSTM, RNN
 from .training import Dropout, Embedding, Linear, Pool, Sequential
 
 KEY = "rnnext"  # of the configuration, among a file's metadata
 VERSION = 1
-_MOST_JSON = 1 << 24  # bytes
 _MOST_LAYERS = 1000
 _DTYPES = {"F32": np.dtype(np.float32), "F64": np.dtype(np.float64)}
 _CLASSES: dict[str, Any] = {
@@ -78,18 +76,18 @@ def save(
     >>> rnnext.load(path)
     GRU(3, 4)
     """
-    arrays = model.state_dict() if hasattr(model, "state_dict") else {}
-    about = {
-        "version": VERSION,
-        "model": _description(model),
-        "metadata": dict(metadata or {}),
-    }
+    ending = _ending(path)
+    described = _description(model)
+    if not isinstance(metadata, (Mapping, type(None))):
+        raise TypeError(f"metadata: expected a mapping, got {kind(metadata)}")
+    arrays = model.state_dict()
+    about = {"version": VERSION, "model": described, "metadata": dict(metadata or {})}
     try:
         about["crc32"] = _crc32(about, arrays)
         text = json.dumps(about, allow_nan=False)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise TypeError(f"metadata: JSON cannot hold it: {error}") from None
-    if _ending(path) == ".npz":
+    if ending == ".npz":
         file = io.BytesIO()
         named: dict[str, Any] = {KEY: np.frombuffer(text.encode(), np.uint8)} | arrays
         np.savez(file, **named)
@@ -133,6 +131,8 @@ def load(path: str | os.PathLike[str], *, with_metadata: bool = False) -> Any:
     >>> metadata["classes"], again
     (['cat', 'dog'], Sequential({'0': LSTM(3, 4), '1': Linear(4, 2)}))
     """
+    path = file_path("path", path)
+    with_metadata = boolean("with_metadata", with_metadata)
     with open(path, "rb") as file:
         is_zip = file.read(2) == b"PK"
     reading = _read_npz if is_zip else _read_safetensors
@@ -150,9 +150,7 @@ def load(path: str | os.PathLike[str], *, with_metadata: bool = False) -> Any:
                 raise ValueError("what it holds is not what was written")
             model.load_state_dict(arrays)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ValueError(
-            f"{os.fspath(path)}: not a file of rnnext.save: {error}"
-        ) from None
+        raise ValueError(f"{path}: not a file of rnnext.save: {error}") from None
     return (model, about["metadata"]) if with_metadata else model
 
 
@@ -170,9 +168,12 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
     OSError
         If it cannot be written; then nothing is left behind.
     """
+    path = file_path("path", path)
+    if not isinstance(content, (bytes, bytearray, memoryview)):
+        raise TypeError(f"content: expected bytes, got {type(content).__name__}")
     target = os.path.realpath(path)
     if os.path.lexists(target) and not os.path.isfile(target):
-        raise OSError(f"{os.fspath(path)}: not a regular file")
+        raise OSError(f"{path}: not a regular file")
     folder, name = os.path.split(target)
     handle, temporary = tempfile.mkstemp(prefix=f".{name[:50]}.", dir=folder)
     try:
@@ -198,7 +199,7 @@ def _mode_of(target: str) -> int:
 
 
 def _ending(path: str | os.PathLike[str]) -> str:
-    ending = Path(path).suffix
+    ending = Path(file_path("path", path)).suffix
     if ending not in (".safetensors", ".npz"):
         raise ValueError(
             f"path: expected a name that ends with .safetensors or .npz, got {path}"
@@ -329,67 +330,8 @@ def _read_safetensors(path: str | os.PathLike[str]) -> Iterator[Any]:
         raise ValueError(str(error)) from None
 
 
-# What zipfile raises at a damaged file.
-_NO_ZIP = (
-    zipfile.BadZipFile,
-    EOFError,
-    IndexError,
-    OSError,
-    OverflowError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-)
-
-
 @contextmanager
 def _read_npz(path: str | os.PathLike[str]) -> Iterator[Any]:
-    # NumPy's own reader takes the memory that a file asks for.
-    try:
-        with zipfile.ZipFile(path) as file:
-            members = {}
-            for info in file.infolist():
-                name = info.filename.removesuffix(".npy")
-                stored = info.compress_type == zipfile.ZIP_STORED
-                if name in members or not stored or info.flag_bits & 1:
-                    raise ValueError(
-                        f"its member {info.filename} is not as save makes it"
-                    )
-                members[name] = info
-            headers = {name: _header(file, info) for name, info in members.items()}
-            if KEY not in headers or members[KEY].file_size > _MOST_JSON:
-                raise ValueError("it has no configuration")
-            text = bytes(_member(file, members[KEY], *headers.pop(KEY))).decode()
-            yield (
-                text,
-                headers,
-                lambda name: _member(file, members[name], *headers[name]),
-            )
-    except _NO_ZIP as error:
-        raise ValueError(f"{error}, so it is damaged or no npz file") from None
-
-
-def _header(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Any:
-    """Shape and dtype of a member, whose bytes must be as many as they need."""
-    with file.open(info) as member:
-        if np.lib.format.read_magic(member) != (1, 0):
-            raise ValueError(f"{info.filename} is of another format")
-        shape, by_columns, dtype = np.lib.format.read_array_header_1_0(member)
-        size = math.prod(shape) * dtype.itemsize
-        if by_columns and len(shape) > 1:
-            raise ValueError(f"{info.filename} is not in the order of rows")
-        if (
-            dtype not in (*_DTYPES.values(), np.uint8)
-            or member.tell() + size != info.file_size
-        ):
-            raise ValueError(f"{info.filename} is of {dtype}, shape {shape}")
-    return shape, dtype
-
-
-def _member(
-    file: zipfile.ZipFile, info: zipfile.ZipInfo, shape: Any, dtype: Any
-) -> Array:
-    content = file.read(info)  # checks its sum
-    size = math.prod(shape) * dtype.itemsize
-    array: Array = np.frombuffer(content[len(content) - size :], dtype).reshape(shape)
-    return array
+    dtypes: list[Any] = [*_DTYPES.values(), np.dtype(np.uint8)]
+    with reading_npz(path, KEY, dtypes) as found:
+        yield found

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._cache import Cache, Gradients
-from ._validation import Array, choice, integer
+from ._validation import Array, any_float_array, choice, integer, real_array
 from .training import History
 
 try:
@@ -155,7 +155,7 @@ def gate_activations(
     batch = found["h"].shape[1]
     if not 0 <= integer("sequence", sequence) < batch:
         raise ValueError(f"sequence: expected 0 to {batch - 1}, got {sequence}")
-    chosen = slice(None) if units is None else units
+    chosen = slice(None) if units is None else _units(units, found["h"].shape[2])
     axes = _axes(ax)
     if gate is None:
         lines = {k: v for k, v in found.items() if k in names} or {"h": found["h"]}
@@ -181,6 +181,19 @@ def gate_activations(
     axes.set(xlabel="step", ylabel="unit")
     axes.figure.colorbar(image, ax=axes, label=gate)
     return axes
+
+
+def _units(units: object, size: int) -> Any:
+    """What chooses from an axis of this size."""
+    if isinstance(units, slice):
+        return units
+    chosen = real_array("units", units)
+    if chosen.size == 0 or chosen.ndim != 1 or chosen.dtype.kind not in "iub":
+        raise ValueError("units: expected a slice, or a list of whole numbers")
+    fits = len(chosen) == size if chosen.dtype == bool else abs(chosen).max() < size
+    if not fits:
+        raise ValueError(f"units: expected -H to H-1={size - 1}, got {units}")
+    return chosen
 
 
 def _values(cache: Cache, names: str, layer: int) -> dict[str, Array]:
@@ -244,7 +257,8 @@ def gradient_norms(
             raise ValueError(
                 f"source: expected shape (T, N, features), got {source.shape}"
             )
-        norms = np.linalg.norm(source, axis=-1).reshape(len(source), -1)
+        array = any_float_array("source", source)
+        norms = np.linalg.norm(array, axis=-1).reshape(len(source), -1)
         for label, reduce, style in (
             ("median", np.median, "-"), ("largest", np.max, "--"),
             ("smallest", np.min, ":"),
@@ -255,8 +269,11 @@ def gradient_norms(
         axes.legend(title="of the batch")
     elif isinstance(source, (Gradients, Mapping)):
         arrays = source.parameters if isinstance(source, Gradients) else source
-        sizes = [float(np.linalg.norm(array)) for array in arrays.values()]
-        axes.barh(list(arrays), sizes, color=_COLOURS[0])
+        sizes = [
+            float(np.linalg.norm(real_array(f"source: {name}", array)))
+            for name, array in arrays.items()
+        ]
+        axes.barh(list(map(str, arrays)), sizes, color=_COLOURS[0])
         axes.invert_yaxis()
         axes.set(xlabel="norm of the gradient")
     else:

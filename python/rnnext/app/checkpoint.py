@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rnnext._npz import reading_npz
 
 from .errors import AppError
 from .files import write_atomically
@@ -26,16 +26,7 @@ KEY = "rnnext.checkpoint"
 VERSION = 1
 GO_ON = "the same command with --resume"
 
-# What comes of reading a file of another kind, or a damaged one.
-_FOREIGN = (
-    zipfile.BadZipFile,
-    zlib.error,
-    AttributeError,
-    EOFError,
-    KeyError,
-    TypeError,
-    ValueError,
-)
+_DTYPES = tuple(map(np.dtype, ("float32", "float64", "int32", "int64", "uint8")))
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -87,7 +78,8 @@ class Checkpoint:
         """
         about = {"version": VERSION, "run": self.run, "parts": self.parts}
         text = json.dumps(about, allow_nan=False).encode()
-        members: dict[str, Any] = {KEY: np.frombuffer(text, np.uint8)} | self.arrays
+        members: dict[str, Any] = {KEY: np.frombuffer(text, np.uint8)}
+        members |= {k: np.asarray(v, order="C") for k, v in self.arrays.items()}
         content = io.BytesIO()
         np.savez(content, **members)
         write_atomically(path, content.getvalue())
@@ -102,18 +94,18 @@ class Checkpoint:
             When it is something else.
         """
         try:
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as npz:
-                members = {name: npz[name] for name in npz.files}
-            about = json.loads(bytes(members.pop(KEY)))
-            if about["version"] != VERSION:
-                raise ValueError(f"version {about['version']}, expected {VERSION}")
-            return cls(about["run"], about["parts"], members)
+            with open(path, "rb"):
+                pass
         except FileNotFoundError:
             return None
-        except _FOREIGN as error:
-            raise AppError(f"{path} is not a checkpoint: {error}") from error
         except OSError as error:
             raise AppError(f"cannot read {path}: {error.strerror or error}") from error
+        try:
+            with reading_npz(path, KEY, _DTYPES) as (text, headers, read):
+                run, parts = _described(text)
+                return cls(run, parts, {name: read(name) for name in headers})
+        except (ValueError, RecursionError) as error:
+            raise AppError(f"{path} is not a checkpoint: {error}") from error
 
     def check(self, path: str, run: Mapping[str, Any]) -> None:
         """Raise AppError where the training that wants to go on is another one.
@@ -123,6 +115,24 @@ class Checkpoint:
         for name, before in self.run.items():
             if name != "ranks" and run.get(name) != before:
                 raise AppError(_difference(path, name, before, run.get(name)))
+
+
+def _described(text: str) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """The run and the parts; ValueError for what is none."""
+    about = json.loads(text)
+    version = about.get("version") if isinstance(about, dict) else None
+    if version != VERSION:
+        raise ValueError(f"version {version!r}, expected {VERSION}")
+    run, parts = about.get("run"), about.get("parts")
+    if not isinstance(run, dict) or not isinstance(parts, dict):
+        raise ValueError("run or parts are missing")
+    if not all(isinstance(part, dict) for part in parts.values()):
+        raise ValueError("a part is no state")
+    trainer = parts.get("trainer", {})
+    for name in ("step", "progress", "seconds"):
+        if not isinstance(trainer.get(name), (int, float)):
+            raise ValueError(f"the trainer's {name} is missing")
+    return run, parts
 
 
 def _difference(path: str, name: str, before: Any, now: Any) -> str:
@@ -208,8 +218,13 @@ class Saver:
         """Lead all parts to where the checkpoint was, if there is one."""
         if found is None:
             return
-        for name, part in self._parts.items():
-            part.load_state_dict(*found.part(name))
+        try:
+            for name, part in self._parts.items():
+                part.load_state_dict(*found.part(name))
+        except (IndexError, KeyError, TypeError, ValueError) as error:
+            raise AppError(
+                f"{self._path} is not a checkpoint of this training: {error!r}"
+            ) from error
         self._last = found.parts["trainer"]["seconds"]
         self._reached(found.step)
 

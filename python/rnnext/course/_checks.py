@@ -32,7 +32,7 @@ def real(name: str, value: ArrayLike | None) -> Array:
     """
     if type(value) is np.ndarray:
         array: NDArray[Any] = value
-    elif value is None or isinstance(value, str | bytes | dict):
+    elif value is None or isinstance(value, str | bytes | dict | np.ma.MaskedArray):
         raise _type_error(name, type(value).__name__)
     else:
         try:

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 import rnnext
 
-from .._validation import integer
+from .._validation import integer, no_mask, number, real_array
 from ._average import Array, FlatAverage
 from ._cores import fair_threads
 from ._ending import told_when_ended
@@ -146,7 +146,7 @@ class Workers(AbstractContextManager["Workers"]):
             else gradients
         )
         layout = _layout("gradients", arrays)
-        if not 0 <= weight < math.inf:
+        if not 0 <= number("weight", weight) < math.inf:
             raise ValueError(f"weight: expected a number of 0 or more, got {weight!r}")
         if layout != self._layout:
             self._prepare(layout)
@@ -178,7 +178,7 @@ class Workers(AbstractContextManager["Workers"]):
         ndarray of float64
             The same bits on every rank.
         """
-        mine = np.array(values, np.float64, order="C")
+        mine = np.array(real_array("values", values), np.float64, order="C")
         everyone = np.empty((self.size, *mine.shape))
         self.comm.Allgather(mine, everyone)
         total = everyone[0, ...]
@@ -244,6 +244,7 @@ class Workers(AbstractContextManager["Workers"]):
         """
         if not isinstance(array, np.ndarray):
             raise TypeError(f"array: expected an ndarray, got {type(array).__name__}")
+        no_mask("array", array)
         axis = integer("axis", axis)
         if not -array.ndim <= axis < array.ndim:
             raise ValueError(f"axis: {axis} is none of an array of {array.shape}")
@@ -324,6 +325,7 @@ def _layout(name: str, arrays: Any) -> tuple[tuple[str, tuple[int, ...], str], .
         if not isinstance(array, np.ndarray) or array.dtype.char not in "fd":
             kind = getattr(array, "dtype", type(array).__name__)
             raise TypeError(f"{name}[{key!r}]: expected a float array, got {kind}")
+        no_mask(f"{name}[{key!r}]", array)
         if not array.flags.writeable:
             raise TypeError(f"{name}[{key!r}]: expected a writable array")
     return tuple((key, a.shape, a.dtype.char) for key, a in arrays.items())

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .._validation import integer, no_mask
+
 
 class Notation(NamedTuple):
     """One row. Gates by PyTorch's letters: LSTM i f g o, GRU r z n."""
@@ -76,7 +78,21 @@ def reorder(array: NDArray[Any], source: str, target: str, axis: int = 0) -> Any
     >>> reorder(np.arange(8).reshape(8, 1), "iofg", "ifgo").ravel()
     array([0, 1, 4, 5, 6, 7, 2, 3])
     """
-    if sorted(source) != sorted(target) or len(set(source)) != len(source):
+    for name, letters in (("source", source), ("target", target)):
+        if not isinstance(letters, str):
+            raise TypeError(f"{name}: expected a string, got {type(letters).__name__}")
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"array: expected an array, got {type(array).__name__}")
+    no_mask("array", array)
+    array = np.asarray(array)
+    axis, axes = integer("axis", axis), array.ndim
+    if not -axes <= axis < axes:
+        raise ValueError(f"axis: expected one of {axes} axes of array, got {axis}")
+    if (
+        not source
+        or sorted(source) != sorted(target)
+        or len(set(source)) != len(source)
+    ):
         raise ValueError(
             f"target: expected the letters of source={source!r} in another order, got "
             f"{target!r}"

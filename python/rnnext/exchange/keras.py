@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._validation import Array, kind
+from .._validation import Array, kind, real_array
 from ._notation import KERAS
 from ._reading import array_of, read, same_directions
 from ._weights import (
@@ -86,7 +86,7 @@ def from_keras(*layers: Sequence[Any], **options: Any) -> Layer:
     family = family_by_gates("layers[0] recurrent_kernel", recurrent, columns, H)
     reset_after = None
     if family == "gru" and per_direction == 3:
-        reset_after = np.ndim(arrays[2]) == 2
+        reset_after = real_array("layers[0] bias", arrays[2]).ndim == 2
     below = array_of("layers[0] kernel", arrays[0], 2).shape[0]
     stack: Stack = []
     for i, level in enumerate(layers):

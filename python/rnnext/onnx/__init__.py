@@ -6,6 +6,7 @@ the extra ``onnx``.
 
 _model        a graph: read, checked, run node by node
 _value        what goes in and comes out
+_constants    how much may be computed while a model is read
 _node         one node: its operator, attributes and names
 _recurrent    the operators RNN, GRU and LSTM, by the layers
 _arithmetic   the operators around them that compute

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import onnx
 
+from .._validation import file_path, kind
 from . import _arithmetic, _arrangement, _recurrent
 from ._arrangement import array_of
+from ._constants import Budget
 from ._node import Computation, Node, Tensor, read_node
 from ._value import fitting, value_of
 
@@ -51,10 +53,13 @@ class Model:
         self._defaults = {value.name: value for value in given if value.name in values}
         constants = {k: v for k, v in values.items() if k not in self._defaults}
         self._steps: list[tuple[Node, Computation]] = []
+        budget = Budget(proto.ByteSize())
         with np.errstate(all="ignore"):
             for node in nodes:
                 compute = OPERATORS[node.op].prepare(node, constants)
                 if all(name in constants for name in node.inputs if name):
+                    known = [constants.get(name) for name in node.inputs]
+                    budget.spend(node, known)
                     constants |= _computed(node, compute, constants)
                 else:
                     self._steps.append((node, compute))
@@ -145,6 +150,10 @@ class Model:
         return values
 
     def _checked(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        if not isinstance(inputs, Mapping):
+            raise TypeError(
+                f"inputs: expected a mapping of names to arrays, got {kind(inputs)}"
+            )
         known = {value.name: value for value in self.inputs} | self._defaults
         missing = [value.name for value in self.inputs if value.name not in inputs]
         unknown = [str(name) for name in inputs if name not in known]
@@ -219,15 +228,16 @@ def load(model: str | os.PathLike[str] | bytes | onnx.ModelProto) -> Model:
             "model: expected a path, bytes or onnx.ModelProto, got "
             f"{type(model).__name__}"
         )
-    path = os.fspath(model)
+    path = file_path("model", model)
     with open(path, "rb") as file:
         proto = _parsed(path, file.read())
     beside = os.path.dirname(os.path.abspath(path))
     try:
         onnx.external_data_helper.load_external_data_for_model(proto, beside)
-    except onnx.checker.ValidationError as error:
-        raise ValueError(f"{path}: {error}") from error
-    return Model(proto)
+        return Model(proto)
+    except (TypeError, ValueError, onnx.checker.ValidationError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{path}: {error}") from error
 
 
 def _parsed(name: str, data: bytes) -> onnx.ModelProto:
@@ -261,7 +271,7 @@ def _computed(
     """The outputs of a node by name."""
     try:
         found = compute(*(values[name] if name else None for name in node.inputs))
-    except (TypeError, ValueError, IndexError) as error:
+    except (TypeError, ValueError, LookupError, ArithmeticError) as error:
         raise node.named(error) from error
     parts = found if isinstance(found, tuple) else (found,)
     named = zip(node.outputs, parts, strict=False)

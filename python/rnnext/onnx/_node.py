@@ -94,7 +94,8 @@ def read_node(
             f"its version of opset {schema.since_version} is unknown; the newest that "
             f"is known is of opset {operators[node.op].newest}"
         )
-    unknown = sorted(set(attributes) - set(schema.attributes))
+    # A name that is no UTF-8 comes as bytes.
+    unknown = sorted(map(str, set(attributes) - set(schema.attributes)))
     if unknown:
         raise node.fault(
             f"attribute {', '.join(unknown)} is unknown; known in opset {opset} are "

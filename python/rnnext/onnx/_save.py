@@ -10,6 +10,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from .._options import PARAMETERS
+from .._validation import file_path
 from ..exchange import to_onnx
 from ..layers import GRU, LSTM, RNN
 from ._recurrent import Layer
@@ -70,11 +71,11 @@ def save(layer: Layer, path: str | os.PathLike[str] | IO[bytes]) -> None:
     ['LSTM', 'LSTM']
     """
     data = model_of(layer).SerializeToString()
-    if isinstance(path, (str, os.PathLike)):
-        with open(path, "wb") as file:
-            file.write(data)
-    else:
+    if hasattr(path, "write"):
         path.write(data)
+    else:
+        with open(file_path("path", path), "wb") as file:
+            file.write(data)
 
 
 def model_of(layer: Layer) -> onnx.ModelProto:

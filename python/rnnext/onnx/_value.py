@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnx
 
+from .._validation import plain_array
 from ._arrangement import numpy_dtype
 from ._node import Tensor
 
@@ -59,7 +60,7 @@ def value_of(kind: str, info: onnx.ValueInfoProto) -> Value:
 
 def fitting(value: Value, given: object) -> Tensor:
     """The array if it is of the dtype and shape that the model says."""
-    array = np.asarray(given)
+    array = plain_array(value.name, given)
     if value.dtype is not None and array.dtype != value.dtype:
         raise TypeError(f"{value.name}: expected {value.dtype}, got {array.dtype}")
     if value.shape is not None and not (

@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 from onnx.backend import base
 
+from .._validation import kind, real_array
 from ._model import Model, load
 from ._node import Tensor
 
@@ -65,6 +66,10 @@ class Prepared(base.BackendRep):
             inputs = [inputs]
         if isinstance(inputs, Mapping):
             return tuple(self.model.run(inputs).values())
+        if not isinstance(inputs, (list, tuple)):
+            raise TypeError(
+                f"inputs: expected a sequence of arrays, got {kind(inputs)}"
+            )
         found = self.model(*inputs)
         return found if isinstance(found, tuple) else (found,)
 
@@ -199,9 +204,22 @@ class Backend(base.Backend):
             As `load` and `Model.run`.
         """
         opset = kwargs.pop("opset_version", onnx.defs.onnx_opset_version())
+        if not isinstance(node, onnx.NodeProto):
+            raise TypeError(f"node: expected an onnx.NodeProto, got {kind(node)}")
         named = [name for name in node.input if name]
+        if not isinstance(inputs, (list, tuple)) or len(inputs) != len(named):
+            raise TypeError(
+                f"inputs: expected {len(named)} arrays in order, got {kind(inputs)}"
+            )
         make = onnx.helper.make_tensor_value_info
-        arrays = [np.asarray(array) for array in inputs]
+        arrays = [
+            real_array(f"inputs: {name}", array)
+            for name, array in zip(named, inputs, strict=True)
+        ]
+        arrays = [a.astype(a.dtype.newbyteorder("="), copy=False) for a in arrays]
+        for name, array in zip(named, arrays, strict=True):
+            if array.dtype.itemsize > 8:
+                raise TypeError(f"inputs: {name}: ONNX has no {array.dtype}")
         given = [
             make(name, onnx.helper.np_dtype_to_tensor_dtype(x.dtype), x.shape)
             for name, x in zip(named, arrays, strict=True)
@@ -226,6 +244,8 @@ class Backend(base.Backend):
         bool
             True for the CPU.
         """
+        if not isinstance(device, str):
+            raise TypeError(f"device: expected a string, got {kind(device)}")
         return device.split(":")[0] == "CPU"
 
 

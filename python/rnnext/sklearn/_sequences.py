@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import validate_data
 
-from rnnext._validation import Array
+from rnnext._validation import Array, no_mask
 
 
 def are_sequences(X: Any) -> bool:
@@ -26,10 +26,13 @@ def read_sequences(estimator: Any, X: Any, reset: bool, steps: bool) -> list[Arr
 
     steps: of a table (samples, features), whether every feature is a step.
     """
+    no_mask("X", X)
     if not are_sequences(X):
         table = validate_data(estimator, X, dtype=np.float64, reset=reset)
         return list(table[:, :, None] if steps else table[:, None])
     found: list[Array] = [np.asarray(x, np.float64) for x in X]
+    if not found:
+        raise ValueError("X: expected at least one sample, got none")
     features = found[0].shape[1] if reset else len(estimator.mean_)
     for i, x in enumerate(found):
         if x.ndim != 2 or x.shape[1] != features:

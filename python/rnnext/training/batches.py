@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._coverage import checked_lengths
-from .._validation import boolean, kind, positive_integer
+from .._validation import boolean, kind, plain_array, positive_integer
 
 Batches: TypeAlias = Iterable[Any] | Callable[[], Iterable[Any]]
 
@@ -57,7 +57,7 @@ def truncated_bptt(
     """
     size = positive_integer("steps", steps)
     time_axis = int(boolean("batch_first", batch_first))
-    x, targets = np.asarray(x), np.asarray(targets)
+    x, targets = plain_array("x", x), plain_array("targets", targets)
     for name, array in (("x", x), ("targets", targets)):
         if array.ndim <= time_axis:
             order = "(N, T, ...)" if batch_first else "(T, N, ...)"

@@ -12,7 +12,14 @@ from numpy.typing import ArrayLike
 from .._cache import Gradients
 from .._configured import Configured
 from .._recurrent import Recurrent
-from .._validation import Array, generator, kind, positive, positive_integer
+from .._validation import (
+    Array,
+    generator,
+    kind,
+    positive,
+    positive_integer,
+    real_array,
+)
 from ..cells import Cell
 from ._layer import Layer
 from .dropout import Dropout
@@ -123,7 +130,7 @@ def check_gradients(
     options = {"lengths": lengths, "mask": mask}
     options = {name: value for name, value in options.items() if value is not None}
     _check_takes(layer, state, options)
-    x = np.array(x, order="C")
+    x = np.array(real_array("x", x), order="C")
     if x.dtype.kind not in "iu":
         x = x.astype(np.float64)
     state = _apply(lambda part: np.array(part, np.float64, order="C"), state)

@@ -88,7 +88,7 @@ class Linear(Layer[Kept]):
                 f"x: expected shape (..., I={self.in_features}), got {array.shape}"
             )
         rows = array.reshape(-1, self.in_features)
-        return np.ascontiguousarray(rows), array.shape[:-1]
+        return np.require(rows, requirements=("C", "A", "E")), array.shape[:-1]
 
     def _product(self, rows: Array, outer: tuple[int, ...]) -> Array:
         y = _core.linear(rows, self._arrays["weight"], self._arrays.get("bias"))
@@ -165,7 +165,8 @@ class Linear(Layer[Kept]):
         shape = (*outer, self.out_features)
         letters = [""] * len(outer) + ["O"]
         dy = of_shape("dy", dy, self.dtype, letters, shape)
-        rows = np.ascontiguousarray(dy.reshape(-1, self.out_features))
+        rows = dy.reshape(-1, self.out_features)
+        rows = np.require(rows, requirements=("C", "A", "E"))
         dx = None
         if boolean("need_x", need_x):
             dx = _core.linear(rows, np.ascontiguousarray(weight.T), None)

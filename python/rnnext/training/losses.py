@@ -15,6 +15,7 @@ from .._validation import (
     describe,
     integer_array,
     of_shape,
+    plain_array,
     probability,
     real_array,
 )
@@ -190,7 +191,7 @@ def counting(
         T, N = by_time.shape
         by_time &= np.arange(T)[:, None] < checked_lengths(lengths, T, N)
     if mask is not None:
-        given = np.asarray(mask)
+        given = plain_array("mask", mask)
         if given.dtype != np.bool_:
             raise TypeError(f"mask: expected booleans, got dtype {given.dtype}")
         if given.shape != outer:

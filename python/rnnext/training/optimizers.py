@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._cache import Gradients
 from .._parameters import Parametrised
@@ -86,7 +87,7 @@ class Optimizer:
         shapes = {name: array.shape for name, array in own.items()}
         came = {name: array.shape for name, array in arrays.items()}
         if shapes != came:
-            off = sorted(name for name, _ in shapes.items() ^ came.items())
+            off = sorted(str(name) for name, _ in shapes.items() ^ came.items())
             raise ValueError(
                 "gradients: expected those of the model's parameters; missing, unknown "
                 f"or of another shape: {', '.join(dict.fromkeys(off))}"
@@ -151,19 +152,19 @@ class Optimizer:
         for label, array in state_dict.items():
             if label == "steps":
                 continue
-            average, _, name = label.partition(".")
+            average, _, name = str(label).partition(".")
             if average not in self._averages or not name:
                 raise ValueError(
                     f"state_dict: {label} is none of {type(self).__name__}'s"
                 )
-            kept.setdefault(name, {})[average] = real_array(label, array).copy()
+            kept.setdefault(name, {})[average] = _own(real_array(label, array))
         halves = [
             name for name, found in kept.items() if len(found) < len(self._averages)
         ]
         if "steps" not in state_dict or halves:
             missing = ["steps"] * ("steps" not in state_dict) + halves
             raise ValueError(f"state_dict: incomplete, see {', '.join(missing)}")
-        steps = np.asarray(state_dict["steps"])
+        steps = real_array("state_dict: steps", state_dict["steps"])
         if steps.shape or not steps >= 0 or steps % 1:
             raise ValueError(f"state_dict: expected a number of steps, got {steps}")
         self.steps = int(steps)
@@ -381,6 +382,11 @@ def clip_grad_norm(
         for g in arrays:
             g *= limit / norm
     return norm
+
+
+def _own(array: NDArray[Any]) -> Array:
+    """A copy, in the byte order of this machine."""
+    return np.array(array, array.dtype.newbyteorder("="))
 
 
 def _named(gradients: Gradients[Any] | Mapping[str, Array]) -> Mapping[str, Array]:

@@ -51,7 +51,7 @@ def cosine_decay(rate: float, steps: int, final: float = 0.0) -> Schedule:
 
 def warmup(steps: int, then: Schedule | float) -> Schedule:
     """In `steps` equal steps to the start of `then`, and then that from its start."""
-    after = then if callable(then) else constant(then)
+    after = then if callable(then) else constant(finite("then", then))
     return _Warmup(positive_integer("steps", steps), after)
 
 
@@ -73,7 +73,10 @@ class _StepDecay:
     factor: float
 
     def __call__(self, step: int) -> float:
-        return self.rate * self.factor ** (step // self.every)
+        try:
+            return self.rate * self.factor ** (step // self.every)
+        except OverflowError:  # where a float becomes infinite, Python's power raises
+            return math.copysign(math.inf, self.rate)
 
 
 @dataclass(frozen=True)
