@@ -1,4 +1,8 @@
-"""The public functions and methods of the package, found in the package itself."""
+"""The public functions and methods of the package, found in the package itself.
+
+Without rnnext.torch: its arguments are tensors, which PyTorch checks first
+(test_torch_modules.py).
+"""
 
 import importlib
 import inspect
@@ -8,7 +12,7 @@ import rnnext
 
 MODULES = (
     "training", "training.schedules", "exchange", "course", "files", "distributed",
-    "onnx", "onnx.backend", "plot", "sklearn", "torch",
+    "onnx", "onnx.backend", "plot", "sklearn",
 )  # fmt: skip
 
 
