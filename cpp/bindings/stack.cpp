@@ -5,6 +5,7 @@
 #include <iterator>
 #include <optional>
 
+#include "constructor.hpp"
 #include "fast_call.hpp"
 #include "register.hpp"
 
@@ -164,9 +165,10 @@ PyStack make(const std::string& cell, const py::object& layers, index D, bool ba
 void register_stack(py::module_& m) {
     py::class_<PyStack> stack(m, "Stack", py::is_final());
     note_type<PyStack>(stack);
-    stack.def(py::init(&make), py::arg("cell"), py::arg("layers"),
-              py::arg("directions"), py::arg("backward"), py::arg("merge") = "concat",
-              py::arg("reverse") = false, py::arg("options") = py::none());
+    def_constructor(stack, &make, py::arg("cell"), py::arg("layers"),
+                    py::arg("directions"), py::arg("backward"),
+                    py::arg("merge") = "concat", py::arg("reverse") = false,
+                    py::arg("options") = py::none());
 }
 
 }  // namespace rnnext
