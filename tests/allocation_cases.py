@@ -2,9 +2,9 @@
 
 `python allocation_cases.py LIBRARY MODE THREADS NAME...`: in a process of its own, as
 the library of `faults.py` has to be there before the extension. Modes: "one" and "all"
-fail the n-th allocation of C++ and NumPy's data, or all from there on; "python" the n-th
-of the interpreter's. Prints of every case how many were failed and how many of the calls
-raised.
+fail the n-th allocation of C++ and NumPy's data, or all from there on; "python" fails
+the n-th of the interpreter. Prints of every case how many were failed and how many of
+the calls raised.
 """
 
 import gc
@@ -260,7 +260,8 @@ def stream_that_lives():
         stream.reset()
         done.clear()
         for x_t in x:
-            done.append(in_new_thread(lambda x_t=x_t: stream.step(x_t)))
+            y_t = in_new_thread(lambda x_t=x_t: stream.step(x_t))
+            done.append(y_t)
         return done, stream.state
 
     def stands():

@@ -8,16 +8,19 @@
 #include <pybind11/pybind11.h>
 
 #include <memory>
+#include <string>
 #include <utility>
 
 namespace rnnext {
 
 namespace py = pybind11;
 
-// tp_new: without a look at what tp_alloc gives, pybind11's own would write to null.
-inline PyObject* new_object(PyTypeObject* type, PyObject*, PyObject*) {
-    PyObject* const made = type->tp_alloc(type, 0);
-    if (made) reinterpret_cast<py::detail::instance*>(made)->allocate_layout();
+// What no constructor has seen yet. Without a look at what tp_alloc gives, pybind11's
+// own __new__ would write to null.
+inline py::object new_object(PyTypeObject* type) {
+    auto made = py::reinterpret_steal<py::object>(type->tp_alloc(type, 0));
+    if (!made) throw py::error_already_set();
+    reinterpret_cast<py::detail::instance*>(made.ptr())->allocate_layout();
     return made;
 }
 
@@ -38,7 +41,13 @@ void give(std::unique_ptr<C> value, py::detail::value_and_holder& to) {
 // As .def(py::init(make), extra...).
 template <class C, class... Args, class... Extra>
 void def_constructor(py::class_<C>& to, C (*make)(Args...), const Extra&... extra) {
-    reinterpret_cast<PyTypeObject*>(to.ptr())->tp_new = new_object;
+    auto* const type = reinterpret_cast<PyTypeObject*>(to.ptr());
+    to.def_static(
+        "__new__", [type](py::handle given, const py::args&, const py::kwargs&) {
+            if (given.ptr() != reinterpret_cast<PyObject*>(type))
+                throw py::type_error(std::string("__new__: expected ") + type->tp_name);
+            return new_object(type);
+        });
     const auto construct = [make](py::detail::value_and_holder& self, Args... given) {
         give(std::make_unique<C>(make(std::forward<Args>(given)...)), self);
     };
@@ -49,9 +58,7 @@ void def_constructor(py::class_<C>& to, C (*make)(Args...), const Extra&... extr
 template <class C> py::object object_of(C&& value) {
     auto held = std::make_unique<C>(std::move(value));
     const py::detail::type_info* const type = py::detail::get_type_info(typeid(C));
-    auto made =
-        py::reinterpret_steal<py::object>(new_object(type->type, nullptr, nullptr));
-    if (!made) throw py::error_already_set();
+    py::object made = new_object(type->type);
     auto* const instance = reinterpret_cast<py::detail::instance*>(made.ptr());
     py::detail::value_and_holder self = instance->get_value_and_holder(type);
     give(std::move(held), self);
