@@ -260,6 +260,11 @@ def available_isas() -> list[str]:
     """Those that this build has and this CPU can run, best first."""
 
 def compiled_isas() -> list[str]: ...
+def plans(
+    weights: Stack, T: int, N: int, backward: bool
+) -> list[tuple[int, str, int, int]]:
+    """For tests; of every layer and direction threads, "rows" or "units", slab, chunk."""
+
 def set_isa(name: str) -> None:
     """For tests; weights packed before are repacked by their owner, not here."""
 
