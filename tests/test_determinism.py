@@ -286,7 +286,7 @@ def test_every_schedule(name):
 
 
 def test_schedules_hit_every_branch():
-    """Both splits with one thread and more, chunks cut and whole, slabs cut and whole."""
+    """Both splits, one thread and more; chunks and slabs, cut and whole."""
     seen = set()
     for (cell, *shape), threads, _ in SCHEDULES.values():
         problem = Problem(cell, *shape, dtype=np.float32)
