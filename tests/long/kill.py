@@ -14,9 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from rnnext.app.checkpoint import Checkpoint  # noqa: E402
+from rnnext.app.checkpoint import Checkpoint
 
 KINDS = {
     "gru": ["--cell", "gru", "--layers", "2", "--hidden-size", "12"],
@@ -38,9 +36,9 @@ def run(argv):
     return subprocess.run(argv, capture_output=True, text=True, check=False)
 
 
-def is_being_written(folder):
-    """A temporary file is there."""
-    return any(name.startswith(".") for name in os.listdir(folder))
+def unfinished(folder):
+    """The files that were being written."""
+    return [path for path in folder.iterdir() if path.name.startswith(".")]
 
 
 def killed(argv, folder, rng):
@@ -52,7 +50,7 @@ def killed(argv, folder, rng):
     within_a_write = rng.random() < 0.5
     while process.poll() is None and time.monotonic() < until:
         time.sleep(0.002)
-    while within_a_write and process.poll() is None and not is_being_written(folder):
+    while within_a_write and process.poll() is None and not unfinished(folder):
         pass
     process.send_signal(signal.SIGKILL)
     return process.wait() == -signal.SIGKILL
@@ -63,7 +61,9 @@ def kill_until_done(text, folder, kind, rng, least):
     argv, kills, writes = command(text, folder, kind), 0, 0
     while kills < least and killed(argv, folder, rng):
         kills += 1
-        writes += is_being_written(folder)
+        writes += bool(unfinished(folder))
+        for path in unfinished(folder):  # nobody else would: seen anew the next time
+            path.unlink()
         path = folder / "c.npz"
         if path.exists() and Checkpoint.read(str(path)) is None:
             return kills, writes, "a checkpoint that cannot be read"
@@ -72,7 +72,7 @@ def kill_until_done(text, folder, kind, rng, least):
 
 
 def full(text, folder, kind, rng):
-    """On a small disk of its own, which fills up; the fault or None, or why not tried."""
+    """On a small disk of its own, which fills up; the fault, why not tried, or None."""
     if os.geteuid():
         return "not tried: root mounts a disk for it"
     size = rng.randint(20, 400)
@@ -136,7 +136,7 @@ def main():
                 if fault:
                     failed.append((kind, turn))
     print(
-        f"{options.rounds * len(KINDS)} trainings, {kills} kills, {writes} of them within "
+        f"{options.rounds * len(KINDS)} trainings, {kills} kills, {writes} of them in "
         f"a write; {disks} full disks; failed: {failed or 'none'}"
     )
     return bool(failed)
