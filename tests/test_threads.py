@@ -1,6 +1,7 @@
 """Threads of Python, of joblib and of PyTorch, on layers that change meanwhile."""
 
 import copy
+import os
 import pickle
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 import rnnext
 
 T, N, I, H = 6, 5, 16, 96
-THREADS = 8
+SECONDS = float(os.environ.get("RNNEXT_SOAK_SECONDS", "1"))
 
 
 @pytest.fixture(autouse=True)
@@ -25,9 +26,9 @@ def _switching_often():
     sys.setswitchinterval(before)
 
 
-def together(*works, seconds=1.0):
+def together(*works):
     """Repeat every function in a thread of its own; the first error, raised here."""
-    end, errors = time.monotonic() + seconds, []
+    end, errors = time.monotonic() + SECONDS, []
     start = threading.Barrier(len(works))
 
     def repeat(work):
@@ -44,7 +45,7 @@ def together(*works, seconds=1.0):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(120)
+        thread.join(SECONDS + 120)
     assert not any(thread.is_alive() for thread in threads)
     if errors:
         raise errors[0]

@@ -156,6 +156,8 @@ class Parametrised:
         ------
         dict of str to ndarray
             Name -> writable view. After the block the views are read-only again.
+            What other threads compute in the meantime may see some of the changes;
+            `assign` and `load_state_dict` make all of theirs at once.
 
         Examples
         --------
