@@ -263,7 +263,7 @@ def compiled_isas() -> list[str]: ...
 def plans(
     weights: Stack, T: int, N: int, backward: bool
 ) -> list[tuple[int, str, int, int]]:
-    """For tests; of every layer and direction threads, "rows" or "units", slab, chunk."""
+    """For tests: threads, "rows" or "units", slab, chunk; of every layer, direction."""
 
 def set_isa(name: str) -> None:
     """For tests; weights packed before are repacked by their owner, not here."""

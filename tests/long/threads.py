@@ -1,4 +1,4 @@
-"""Threads on layers that change, for as long as wanted: `tests/test_threads.py` soaked."""
+"""Threads on layers that change, for as long as wanted: `test_threads.py`, soaked."""
 
 import argparse
 import os
