@@ -100,7 +100,7 @@ def failing_in_turn(monkeypatch, write, error):
 
 
 def checkpoint(step):
-    parts = {"trainer": {"progress": 0.5, "step": step}}
+    parts = {"trainer": {"progress": 0.5, "step": step, "seconds": 1.0}}
     return Checkpoint({"text": "a"}, parts, {"trainer.w": np.full(9, float(step))})
 
 
@@ -154,7 +154,7 @@ def test_training_tells_what_it_could_not_save(tmp_path, monkeypatch, capsys):
 
     class Part:
         def state_dict(self):
-            return {"progress": 0.6, "step": 2}, {}
+            return {"progress": 0.6, "step": 2, "seconds": 1.0}, {}
 
     class Event:
         step, seconds, last = 2, 1.0, False
