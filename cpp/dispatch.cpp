@@ -61,8 +61,9 @@ struct Isa {
 };
 
 // Best first. The flags in CMakeLists.txt, the name here and the check say the same.
+// Never destroyed: a thread may still compute while the process ends.
 const std::vector<Isa>& isas() {
-    static const std::vector<Isa> list = {
+    static const auto& list = *new std::vector<Isa>{
 #ifdef RNNEXT_HAS_avx512
         {"avx512", has_v4, &avx512::kernels},
 #endif

@@ -261,7 +261,8 @@ template <class T> class Backward {
 
     // To the initial state; of a sequence with several runs, the sum.
     void end(const T* d, index width, T* d_0) {
-        if (call_.runs) std::fill_n(d_0, call_.N * width, T(0));
+        // What minus zero is added to keeps its bits; zero would lose a minus.
+        if (call_.runs) std::fill_n(d_0, call_.N * width, T(-0.0));
         for (index i = 0; i < all_.count(); ++i) {
             T* const to = d_0 + all_.of(i) * width;
             if (!call_.runs) copy(d + i * d_row_, width, to);

@@ -234,8 +234,9 @@ Stepper<T>::Stepper(const Stack<T>& stack, index N_)
         std::fill_n(made.get(), size, T(0));
         return made;
     };
-    h_ = zeros(elements<T>({L, N, P}));
-    if (stack[0].traits.has_c) c_ = zeros(elements<T>({L, N, H}));
+    for (auto& h : h_) h = zeros(elements<T>({L, N, P}));
+    if (stack[0].traits.has_c)
+        for (auto& c : c_) c = zeros(elements<T>({L, N, H}));
     for (auto& b : between_) b = aligned_buffer<T>(N * P);
 }
 
@@ -248,17 +249,21 @@ template <class T> bool Stepper<T>::fits(const Stack<T>& stack) const {
 template <class T>
 void Stepper<T>::step(const Stack<T>& stack, const T* x, const index* tokens, T* out,
                       Interrupt interrupt) {
+    const int now = now_, next = 1 - now;
     for (index l = 0; l < L; ++l) {
         LayerForward<T> layer{stack[l], 1, N, false};
         layer.x = x;
         if (l == 0) layer.tokens = tokens;
-        layer.h_0 = layer.h_n = h_.get() + l * N * P;
-        layer.c_0 = layer.c_n = at(c_.get(), l * N * H);
+        layer.h_0 = h_[now].get() + l * N * P;
+        layer.c_0 = at(c_[now].get(), l * N * H);
+        layer.h_n = h_[next].get() + l * N * P;
+        layer.c_n = at(c_[next].get(), l * N * H);
         layer.y = l == L - 1 ? out : between_[l & 1].get();
         layer.y_row = P;
         forward(layer, interrupt);
         x = layer.y;
     }
+    now_ = next;
 }
 
 template struct Stack<float>;

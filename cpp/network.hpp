@@ -5,6 +5,7 @@
 // input of the next, times a mask where there is one.
 #pragma once
 
+#include <atomic>
 #include <vector>
 
 #include "layer.hpp"
@@ -100,11 +101,14 @@ template <class T> class Stepper {
 
     const CellKind kind;
     const index L, N, I, H, P;
-    T* h() { return h_.get(); }  // [L, N, P]
-    T* c() { return c_.get(); }  // [L, N, H], null without a cell state
+    T* h() { return h_[now_].get(); }  // [L, N, P]
+    T* c() { return c_[now_].get(); }  // [L, N, H], null without a cell state
 
   private:
-    AlignedBuffer<T> h_, c_, between_[2];
+    // The state, and room for that of the step under way: one that fails on the way up
+    // has not happened in any layer.
+    AlignedBuffer<T> h_[2], c_[2], between_[2];
+    std::atomic<int> now_{0};
 };
 
 }  // namespace rnnext

@@ -334,6 +334,10 @@ EXITS = {
     "forward": "layer(long)",
     "backward": "layer.backward(cache)",
     "stream": "stream.step(many)",
+    "pack": "layer.assign(bias_ih_l0=bias); layer(x[:1])",
+    "linear": "linear(many)",
+    "course": "rnnext.softmax(many.T)",
+    "train": "rnnext.train(layer, [(long, y)], rnnext.mse_loss, sgd, progress=False)",
 }
 
 
@@ -344,6 +348,8 @@ def test_exit_during_a_call_of_a_daemon_thread(call, threads):
     rnnext.set_num_threads({threads})
     long, many = draw(200, 64, 32), draw(2000, 32)
     cache, stream = layer.forward(long)[2], layer.stream(2000)
+    bias, linear = layer.state_dict()["bias_ih_l0"], rnnext.Linear(32, 32, rng=0)
+    y, sgd = layer(long)[0], rnnext.SGD(0.0)
     def work():
         while True:
             {call}

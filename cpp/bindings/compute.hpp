@@ -11,6 +11,10 @@
 #include <exception>
 #include <thread>
 
+#ifdef __GLIBCXX__
+#include <cxxabi.h>
+#endif
+
 #include "../pool.hpp"
 
 namespace rnnext {
@@ -41,6 +45,23 @@ inline void find_main_thread() {
     pthread_atfork(nullptr, nullptr, [] { main_thread = PyThread_get_thread_ident(); });
 }
 
+// Taking the lock of an interpreter that is going away unwinds the thread, and objects
+// would be given back without the lock: the thread waits for the end of the process
+// instead. The end may begin while the lock is waited for: hence the second look.
+inline void take_lock(PyThreadState* state) {
+    const auto wait = [] { std::this_thread::sleep_for(std::chrono::seconds(1)); };
+    while (finalizing()) wait();
+#ifdef __GLIBCXX__
+    try {
+        PyEval_RestoreThread(state);
+    } catch (abi::__forced_unwind&) {
+        for (;;) wait();
+    }
+#else
+    PyEval_RestoreThread(state);
+#endif
+}
+
 // Runs f without the GIL when it takes long enough to matter; Ctrl-C comes through.
 template <class F> void compute(double flops, F f) {
     constexpr double worth_releasing = 1e6;
@@ -57,10 +78,7 @@ template <class F> void compute(double flops, F f) {
     } catch (...) {
         error = std::current_exception();
     }
-    // Taking the lock of an interpreter that is going away would unwind this thread
-    // through C++ that cannot be unwound: it waits for the end of the process instead.
-    while (finalizing()) std::this_thread::sleep_for(std::chrono::seconds(1));
-    PyEval_RestoreThread(state);
+    take_lock(state);
     if (interrupted) throw py::error_already_set();
     if (error) std::rethrow_exception(error);
 }

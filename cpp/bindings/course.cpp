@@ -3,6 +3,7 @@
 
 #include <pybind11/stl.h>
 
+#include "constructor.hpp"
 #include "register.hpp"
 
 namespace rnnext {
@@ -130,13 +131,13 @@ void register_course(py::module_& m) {
              py::arg("b_y"), py::arg("entries"), py::arg("cell_gradients"),
              py::arg("loop_gradients"));
 
-    py::class_<PyModel>(m, "CourseModel", py::is_final())
-        .def(py::init(&model_of), py::arg("notation"), py::arg("parameters"));
+    py::class_<PyModel> model(m, "CourseModel", py::is_final());
+    def_constructor(model, &model_of, py::arg("notation"), py::arg("parameters"));
 
-    py::class_<PyRun>(m, "CourseRun", py::is_final())
-        .def(py::init(&run_of), py::arg("model"), py::arg("steps"),
-             py::arg("batch_size"))
-        .def("__len__", [=](const PyRun& run) { return run.visit(length); })
+    py::class_<PyRun> run(m, "CourseRun", py::is_final());
+    def_constructor(run, &run_of, py::arg("model"), py::arg("steps"),
+                    py::arg("batch_size"));
+    run.def("__len__", [=](const PyRun& run) { return run.visit(length); })
         .def_property_readonly("table",
                                [=](const PyRun& run) { return run.visit(table); })
         .def_property_readonly("outputs",

@@ -4,6 +4,7 @@
 #include "../dense.hpp"
 #include "../layer.hpp"
 #include "compute.hpp"
+#include "constructor.hpp"
 #include "course.hpp"
 
 namespace rnnext {
@@ -69,7 +70,7 @@ py::object forward_call(const Notation& notation, const py::object& x,
             to_time_major({steps.c + N * H, 1, H, N * H}, T_, N, H, to_c, interrupt);
         predict(to_a, T_ * N, H, model.w_y.get(), O, b_y, to_y, interrupt);
     });
-    return py::make_tuple(std::move(run), a, y, c);
+    return py::make_tuple(object_of(std::move(run)), a, y, c);
 }
 
 // ---- backward ---------------------------------------------------------------

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "coverage.hpp"
 
+#include "constructor.hpp"
 #include "register.hpp"
 
 namespace rnnext {
@@ -56,10 +57,11 @@ py::object starts(const PyCoverage& coverage, index d) {
 }  // namespace
 
 void register_coverage(py::module_& m) {
-    py::class_<PyCoverage>(m, "Coverage", py::is_final())
-        .def(py::init(&make), py::arg("T"), py::arg("N"), py::arg("lengths"),
-             py::arg("mask"), py::arg("reset"), py::arg("reverse"), py::arg("hold"))
-        .def_property_readonly("steps", [](const PyCoverage& c) { return c.T_; })
+    py::class_<PyCoverage> coverage(m, "Coverage", py::is_final());
+    def_constructor(coverage, &make, py::arg("T"), py::arg("N"), py::arg("lengths"),
+                    py::arg("mask"), py::arg("reset"), py::arg("reverse"),
+                    py::arg("hold"));
+    coverage.def_property_readonly("steps", [](const PyCoverage& c) { return c.T_; })
         .def_property_readonly("batch_size", [](const PyCoverage& c) { return c.N; })
         .def("rows", &rows, py::arg("direction"))
         .def("starts", &starts, py::arg("direction"));

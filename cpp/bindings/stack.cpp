@@ -5,6 +5,8 @@
 #include <iterator>
 #include <optional>
 
+#include "../schedule.hpp"
+#include "constructor.hpp"
 #include "fast_call.hpp"
 #include "register.hpp"
 
@@ -159,14 +161,36 @@ PyStack make(const std::string& cell, const py::object& layers, index D, bool ba
                            chosen);
 }
 
+// Of every layer and direction, who would do what.
+template <class T>
+py::list plans(const Stack<T>& stack, index T_, index N, bool backward) {
+    py::list found;
+    const Sequences all{T_, N, false, nullptr};
+    for (const Weights<T>& w : stack.weights) {
+        const Schedule s =
+            backward ? backward_schedule(w, all) : forward_schedule(w, all);
+        const char* const split = s.split == Split::rows ? "rows" : "units";
+        found.append(py::make_tuple(s.threads, split, s.slab, s.chunk));
+    }
+    return found;
+}
+
+py::list plans_of(const PyStack& weights, index T_, index N, bool backward) {
+    return weights.visit(
+        [&](const auto& stack) { return plans(stack, T_, N, backward); });
+}
+
 }  // namespace
 
 void register_stack(py::module_& m) {
     py::class_<PyStack> stack(m, "Stack", py::is_final());
     note_type<PyStack>(stack);
-    stack.def(py::init(&make), py::arg("cell"), py::arg("layers"),
-              py::arg("directions"), py::arg("backward"), py::arg("merge") = "concat",
-              py::arg("reverse") = false, py::arg("options") = py::none());
+    def_constructor(stack, &make, py::arg("cell"), py::arg("layers"),
+                    py::arg("directions"), py::arg("backward"),
+                    py::arg("merge") = "concat", py::arg("reverse") = false,
+                    py::arg("options") = py::none());
+    m.def("plans", &plans_of, py::arg("weights"), py::arg("T"), py::arg("N"),
+          py::arg("backward"));
 }
 
 }  // namespace rnnext

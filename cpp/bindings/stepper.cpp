@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "compute.hpp"
+#include "constructor.hpp"
 #include "fast_call.hpp"
 #include "register.hpp"
 #include "stack.hpp"
@@ -19,6 +20,10 @@ template <class T> PyStepper make_stepper(const Stack<T>& stack, index N) {
     PyStepper made;
     made.held = std::make_unique<Stepper<T>>(stack, N);
     return made;
+}
+
+PyStepper make(const PyStack& weights, index N) {
+    return weights.visit([&](const auto& stack) { return make_stepper(stack, N); });
 }
 
 template <class T> bool overlap(const T* a, index a_size, const T* b, index b_size) {
@@ -102,12 +107,8 @@ void register_stepper(py::module_& m) {
     def_fast<StepFunction>(m);
     py::class_<PyStepper> stepper(m, "Stepper", py::is_final());
     note_type<PyStepper>(stepper);
+    def_constructor(stepper, &make, py::arg("weights"), py::arg("batch_size"));
     stepper
-        .def(py::init([](const PyStack& weights, index N) {
-                 return weights.visit(
-                     [&](const auto& stack) { return make_stepper(stack, N); });
-             }),
-             py::arg("weights"), py::arg("batch_size"))
         .def("get_state",
              [](const PyStepper& p) {
                  return p.visit([](auto& s) { return get_state(s); });

@@ -260,6 +260,11 @@ def available_isas() -> list[str]:
     """Those that this build has and this CPU can run, best first."""
 
 def compiled_isas() -> list[str]: ...
+def plans(
+    weights: Stack, T: int, N: int, backward: bool
+) -> list[tuple[int, str, int, int]]:
+    """For tests: threads, "rows" or "units", slab, chunk; of every layer, direction."""
+
 def set_isa(name: str) -> None:
     """For tests; weights packed before are repacked by their owner, not here."""
 

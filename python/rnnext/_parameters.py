@@ -119,7 +119,7 @@ class Parametrised:
         if weights is None:
             with self._lock:
                 weights = self._pack(backward)
-                if not self._open:
+                if not self._open and not self._kept:
                     self._packed = (weights, weights if backward else None)
         return weights
 
@@ -156,6 +156,8 @@ class Parametrised:
         ------
         dict of str to ndarray
             Name -> writable view. After the block the views are read-only again.
+            What other threads compute in the meantime may see some of the changes;
+            `assign` and `load_state_dict` make all of theirs at once.
 
         Examples
         --------
@@ -167,12 +169,12 @@ class Parametrised:
         0.0
         """
         with self._lock:
-            self._open += 1
-            self._packed = _NOT_PACKED
             views = {
                 name: _core.writable_view(array) for name, array in self._arrays.items()
             }
-        given = _InPlace(views)
+            given = _InPlace(views)
+            self._open += 1
+            self._packed = _NOT_PACKED
         try:
             yield given
         finally:
@@ -184,9 +186,11 @@ class Parametrised:
                     if _references(views, name) > _ALONE:
                         self._kept.add(name)
                 while self._kept and not self._open:
-                    name = self._kept.pop()
+                    name = next(iter(self._kept))
+                    # Without memory for a copy it is kept, and no packed weights are.
                     self._arrays[name] = self._arrays[name].copy()
                     self._expose(name)
+                    self._kept.discard(name)
 
     def assign(self, **arrays: Array) -> None:
         """Replace the values of some parameters.
@@ -262,9 +266,12 @@ class Parametrised:
                 f"{where}: {'; '.join(faults)} (parameters: {', '.join(self._arrays)})"
             )
         with self._lock:
-            for name, array in values.items():
-                _core.writable_view(self._arrays[name])[...] = array
-            self._packed = _NOT_PACKED
+            views = {name: _core.writable_view(self._arrays[name]) for name in values}
+            try:
+                for name, array in values.items():
+                    views[name][...] = array
+            finally:
+                self._packed = _NOT_PACKED
 
     def _adopt(self, arrays: Mapping[str, Array]) -> None:
         """Make these arrays themselves the parameters; again when they have changed.
@@ -279,7 +286,9 @@ class Parametrised:
 
     def __getstate__(self) -> dict[str, Any]:
         derived = ("_lock", "_open", "_kept", "_packed", "_views")
-        return {k: v for k, v in self.__dict__.items() if k not in derived}
+        state = {k: v for k, v in self.__dict__.items() if k not in derived}
+        # Copies of one moment: others may change them before they are written.
+        return state | {"_arrays": self.state_dict()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
