@@ -9,11 +9,15 @@ namespace {
 
 constexpr index keep_at_most = index(64) << 20;  // bytes a thread holds between calls
 
+}  // namespace
+
 // A stack of bytes; `wanted` counts what did not fit as well.
 struct Arena {
     AlignedBuffer<char> bytes;
     index size = 0, used = 0, wanted = 0, most_wanted = 0;
 };
+
+namespace {
 
 thread_local Arena arena;
 
@@ -92,22 +96,23 @@ void give_back(void* block, std::size_t bytes) noexcept {
     ::operator delete(block);
 }
 
-Scratch::Scratch() : used_before_(arena.used), wanted_before_(arena.wanted) {}
+Scratch::Scratch()
+    : arena_(arena), used_before_(arena_.used), wanted_before_(arena_.wanted) {}
 
 Scratch::~Scratch() {
-    arena.used = used_before_;
-    arena.wanted = wanted_before_;
-    if (wanted_before_ > 0 || arena.most_wanted <= arena.size) return;
+    arena_.used = used_before_;
+    arena_.wanted = wanted_before_;
+    if (wanted_before_ > 0 || arena_.most_wanted <= arena_.size) return;
     // The outermost call is over and found too little: be ready for the next.
-    const index size = arena.most_wanted;
-    arena.most_wanted = 0;
+    const index size = arena_.most_wanted;
+    arena_.most_wanted = 0;
     if (size > keep_at_most) return;
     overflow_.clear();
-    arena.bytes.reset();
-    arena.size = 0;
+    arena_.bytes.reset();
+    arena_.size = 0;
     try {
-        arena.bytes = aligned_buffer<char>(size);
-        arena.size = size;
+        arena_.bytes = aligned_buffer<char>(size);
+        arena_.size = size;
     } catch (const std::bad_alloc&) {
         // The next call allocates what it needs.
     }
@@ -115,11 +120,11 @@ Scratch::~Scratch() {
 
 void* Scratch::take_bytes(index bytes) {
     bytes = round_up(std::max<index>(bytes, 1), alignment);
-    arena.wanted += bytes;
-    arena.most_wanted = std::max(arena.most_wanted, arena.wanted);
-    if (arena.size - arena.used >= bytes) {
-        void* const p = arena.bytes.get() + arena.used;
-        arena.used += bytes;
+    arena_.wanted += bytes;
+    arena_.most_wanted = std::max(arena_.most_wanted, arena_.wanted);
+    if (arena_.size - arena_.used >= bytes) {
+        void* const p = arena_.bytes.get() + arena_.used;
+        arena_.used += bytes;
         return p;
     }
     overflow_.push_back(aligned_buffer<char>(bytes));

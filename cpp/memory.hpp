@@ -87,6 +87,7 @@ class Scratch {
   private:
     void* take_bytes(index bytes);
 
+    struct Arena& arena_;  // the thread's own, looked up once
     const index used_before_, wanted_before_;
     std::vector<AlignedBuffer<char>> overflow_;
 };

@@ -403,9 +403,9 @@ def test_types_are_final_and_not_copied():
 # ---------------------------------------------------------------- views
 
 
-def test_writable_view():
+def test_writable_views():
     array = read_only(np.arange(6.0).reshape(2, 3))
-    view = _core.writable_view(array)
+    view = _core.writable_views({"a": array})["a"]
     view[1] = 9
     assert array.tolist() == [[0, 1, 2], [9, 9, 9]]
     assert view[:1].T.base is view
@@ -416,11 +416,31 @@ def test_writable_view():
     assert view.sum() == 30
 
 
-def test_writable_view_of_others():
+def test_closed_views_are_read_only_and_those_referred_to_are_named():
+    views = _core.writable_views({name: zeros(2, 3) for name in "abcde"})
+    given = dict(views)
+    kept = given["b"]
+    column = given["c"][:, 0]
+    del given["d"]
+    given["e"] = zeros(1)
+    assert sorted(_core.close_views(views, given)) == ["b", "c"]
+    for name in "abcde":
+        with pytest.raises(ValueError, match="read-only"):
+            views[name][...] = 1
+    assert not kept.flags.writeable
+    column[...] = 1  # a view of a view stays as it is: hence the copy that layers make
+    assert views["c"].sum() == 2
+
+
+def test_writable_views_of_others():
     array = zeros(4, 6)
     values = (array.T, array[:, ::2], None, [1.0], 5)
-    assert_all_wrong(_core.writable_view, values)
-    view = _core.writable_view(zeros(0, 3))
+    assert_all_wrong(lambda a: _core.writable_views({"a": a}), values)
+    assert_all_wrong(_core.writable_views, (None, [array], 5))
+    assert_all_wrong(lambda a: _core.close_views({"a": a}, {}), values[2:])
+    assert_all_wrong(lambda a: _core.close_views(a, {}), (None, [array]))
+    assert_all_wrong(lambda a: _core.close_views({}, a), (None, [array]))
+    view = _core.writable_views({"a": zeros(0, 3)})["a"]
     assert view.shape == (0, 3)
 
 

@@ -113,19 +113,22 @@ RNNEXT_INLINE void multiply_block(const T* a, index a_row, const T* b, index b_p
 
 // Sums of several blocks meet in a small tile of their own: rows of C may lie a
 // multiple of 4 KB apart, where they push each other out of the nearest cache. C0 may
-// come from far: it is called for before the first block's products.
+// come from far: it is called for before the first block's products, where these take
+// long enough.
 template <class T, int M, int P, int NV, bool packed_a>
 void micro_kernel(const Tile<T>& t) noexcept {
     constexpr int width = P * NV * lanes<T>;
     constexpr int line = 64 / int(sizeof(T));
     alignas(64) T sums[M * width];
-    unroll<M>([&](auto m) RNNEXT_LAMBDA {
-        unroll<(width + line - 1) / line>([&](auto i) RNNEXT_LAMBDA {
-            constexpr int at = i * line, panel = at / (NV * lanes<T>);
-            __builtin_prefetch(t.c0 + m * t.c0_row + panel * t.c_panel +
-                               at % (NV * lanes<T>));
+    constexpr index worth_prefetching = 8;
+    if (t.k >= worth_prefetching)
+        unroll<M>([&](auto m) RNNEXT_LAMBDA {
+            unroll<(width + line - 1) / line>([&](auto i) RNNEXT_LAMBDA {
+                constexpr int at = i * line, panel = at / (NV * lanes<T>);
+                __builtin_prefetch(t.c0 + m * t.c0_row + panel * t.c_panel +
+                                   at % (NV * lanes<T>));
+            });
         });
-    });
     for (index k = 0; k < t.k; k += sum_block) {
         Vec<T> acc[M][P * NV] = {};
         multiply_block<T, M, P, NV, packed_a>(packed_a ? t.a + k * M : t.a + k, t.a_row,

@@ -158,10 +158,19 @@ def step(stepper: Stepper, weights: Stack, x: object, out: object) -> Array | No
     None also where the weights are of another kind than those it began with.
     """
 
-def writable_view(array: Array) -> Array:
-    """A view of a read-only array that may be written to.
+def writable_views(arrays: dict[str, Array]) -> dict[str, Array]:
+    """Views of read-only arrays that may be written to.
 
-    Views of it refer to it and not to `array`: its references tell whether there are.
+    Views of these refer to them and not to the arrays: references tell whether there
+    are any.
+    """
+
+def close_views(
+    views: dict[str, Array], given: dict[str, Array]
+) -> tuple[str, ...]:
+    """Make them read-only, and name those that are referred to from elsewhere.
+
+    `given` is another mapping that may hold them.
     """
 
 # What is behind rnnext.course; feature-first arrays (n, m) and (n, m, T), any strides.

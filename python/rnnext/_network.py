@@ -24,6 +24,8 @@ from ._validation import (
 )
 
 _NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+# Of all arrays that a layer may have, in the order of `_core.Stack`.
+_PACKED_NAMES = (*_NAMES, "weight_ch", "weight_hr")
 
 
 class Network(Configured, Parametrised, Generic[S]):
@@ -65,6 +67,9 @@ class Network(Configured, Parametrised, Generic[S]):
         names += ["weight_hr"] if self.proj_size else []
         names += ["weight_ch"] if options and options.peephole else []
         self._names = [[f"{name}{suffix}" for name in names] for suffix in suffixes]
+        self._packed_names = [
+            [f"{name}{suffix}" for name in _PACKED_NAMES] for suffix in suffixes
+        ]
         H, rows = self.hidden_size, self._gates * self.hidden_size
         P = self._state_size = self.proj_size or H
         # Features of an output, F, which the next layer takes.
@@ -92,11 +97,7 @@ class Network(Configured, Parametrised, Generic[S]):
 
     def _pack(self, backward: bool) -> _core.Stack:
         get = self._arrays.get
-        layers = []
-        for names in self._names:
-            layer = {name[:9]: get(name) for name in names}
-            extra = [layer.get("weight_ch"), layer.get("weight_hr")]
-            layers.append([get(name) for name in names[:4]] + extra)
+        layers = [list(map(get, names)) for names in self._packed_names]
         return _core.Stack(
             self._cell,
             layers,

@@ -8,10 +8,9 @@ nothing is ever computed with stale ones.
 from __future__ import annotations
 
 import math
-import sys
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from types import MappingProxyType
 from typing import Any
 
@@ -19,20 +18,6 @@ import numpy as np
 
 from . import _core
 from ._validation import Array, real_array
-
-
-def _references(views: Mapping[str, Array], name: str) -> int:
-    """To a writable view; every view that comes of it refers to it."""
-    return sys.getrefcount(views[name])
-
-
-def _references_of_a_block() -> int:
-    views = {"": np.empty(0)}
-    given = dict(views)
-    return _references(views, *given)
-
-
-_ALONE = _references_of_a_block()
 
 
 class _InPlace(dict[str, Array]):
@@ -64,6 +49,27 @@ class _InPlace(dict[str, Array]):
         raise TypeError("parameters can be changed, not added or removed")
 
     __delitem__ = clear = pop = popitem = setdefault = _refuse
+
+
+class _Block(AbstractContextManager[dict[str, Array]]):
+    """One `writable` block; a class, as a generator would take twice as long."""
+
+    __slots__ = ("_given", "_owner", "_views")
+
+    def __init__(self, owner: Parametrised) -> None:
+        self._owner = owner
+        self._views: dict[str, Array] | None = None
+
+    def __enter__(self) -> dict[str, Array]:
+        if self._views is not None:
+            raise RuntimeError("writable: expected one block for each call of it")
+        views = self._owner._opened()
+        self._views, self._given = views, _InPlace(views)
+        return self._given
+
+    def __exit__(self, *_: object) -> None:
+        assert self._views is not None
+        self._owner._close(self._views, self._given)
 
 
 _NOT_PACKED: tuple[_core.Stack | None, _core.Stack | None] = (None, None)
@@ -148,13 +154,12 @@ class Parametrised:
         with self._lock:
             return {name: array.copy() for name, array in self._arrays.items()}
 
-    @contextmanager
-    def writable(self) -> Iterator[dict[str, Array]]:
+    def writable(self) -> AbstractContextManager[dict[str, Array]]:
         """Open the parameters for changes in place.
 
-        Yields
-        ------
-        dict of str to ndarray
+        Returns
+        -------
+        context manager of dict of str to ndarray
             Name -> writable view. After the block the views are read-only again.
             What other threads compute in the meantime may see some of the changes;
             `assign` and `load_state_dict` make all of theirs at once.
@@ -168,29 +173,27 @@ class Parametrised:
         >>> float(abs(layer.parameters["bias_ih_l0"]).max())
         0.0
         """
+        return _Block(self)
+
+    def _opened(self) -> dict[str, Array]:
         with self._lock:
-            views = {
-                name: _core.writable_view(array) for name, array in self._arrays.items()
-            }
-            given = _InPlace(views)
+            views = _core.writable_views(self._arrays)
             self._open += 1
             self._packed = _NOT_PACKED
-        try:
-            yield given
-        finally:
-            with self._lock:
-                self._open -= 1
-                self._packed = _NOT_PACKED
-                for name in views:
-                    views[name].setflags(write=False)
-                    if _references(views, name) > _ALONE:
-                        self._kept.add(name)
-                while self._kept and not self._open:
-                    name = next(iter(self._kept))
-                    # Without memory for a copy it is kept, and no packed weights are.
-                    self._arrays[name] = self._arrays[name].copy()
-                    self._expose(name)
-                    self._kept.discard(name)
+        return views
+
+    def _close(self, views: dict[str, Array], given: _InPlace) -> None:
+        with self._lock:
+            self._packed = _NOT_PACKED
+            # Without memory to note what is kept, the layer stays open.
+            self._kept.update(_core.close_views(views, given))
+            self._open -= 1
+            while self._kept and not self._open:
+                name = next(iter(self._kept))
+                # Without memory for a copy it is kept, and no packed weights are.
+                self._arrays[name] = self._arrays[name].copy()
+                self._expose(name)
+                self._kept.discard(name)
 
     def assign(self, **arrays: Array) -> None:
         """Replace the values of some parameters.
@@ -266,7 +269,7 @@ class Parametrised:
                 f"{where}: {'; '.join(faults)} (parameters: {', '.join(self._arrays)})"
             )
         with self._lock:
-            views = {name: _core.writable_view(self._arrays[name]) for name in values}
+            views = _core.writable_views({name: self._arrays[name] for name in values})
             try:
                 for name, array in values.items():
                     views[name][...] = array
