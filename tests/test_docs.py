@@ -215,12 +215,29 @@ def test_the_reference_lists_what_exists():
     assert functions == {n.rpartition(".")[2] for n in own}
 
 
-def test_every_picture_of_the_gallery_has_its_example():
-    spec = importlib.util.spec_from_file_location(
-        "gallery", DOCS / "_extensions" / "gallery.py"
-    )
+def extension(name):
+    """A module that the pages are built with."""
     pytest.importorskip("sphinx")
-    gallery = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(gallery)
+    path = DOCS / "_extensions" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("text", [r"\hat y_k", r"\log \hat y_{k(j, t)} = \hat x_i"])
+def test_indices_of_accented_letters_stand_beside_them(text):
+    formula = re.sub(r"\s", "", extension("mathml").mathml(text, True))
+    assert "munderover" not in formula
+    hat = '<msub><moveraccent="true"><mi>{}</mi><mostretchy="false">ˆ</mo></mover>'
+    assert hat.format("y") in formula
+
+
+def test_sums_keep_their_limits():
+    assert "<munderover>" in extension("mathml").mathml(r"\sum_{k=1}^K x_k", True)
+
+
+def test_every_picture_of_the_gallery_has_its_example():
+    gallery = extension("gallery")
     shown = {program.stem for program, _, _ in gallery.examples(DOCS)}
     assert {picture.stem for picture in (DOCS / "gallery").glob("*.png")} <= shown
