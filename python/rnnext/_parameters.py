@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from . import _core
+from ._names import NamedParameters
 from ._validation import Array, real_array
 
 
@@ -69,7 +70,7 @@ class _InPlace(dict[str, Array]):
 _NOT_PACKED: tuple[_core.Stack | None, _core.Stack | None] = (None, None)
 
 
-class Parametrised:
+class Parametrised(NamedParameters):
     """Parameters of one dtype, drawn from U(-bound, bound) in the order of `shapes`."""
 
     dtype: np.dtype[Any]

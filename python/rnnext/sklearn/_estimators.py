@@ -97,8 +97,8 @@ class _SequenceEstimator(BaseEstimator):
         ):
             positive_integer(name, getattr(self, name))
         for name in ("learning_rate", "weight_decay", "tol"):
-            if finite(name, getattr(self, name)) < 0:
-                raise ValueError(f"{name}: expected 0 or more")
+            if finite(name, value := getattr(self, name)) < 0:
+                raise ValueError(f"{name}: expected 0 or more, got {value}")
         for name in ("bidirectional", "standardize", "early_stopping", "warm_start"):
             boolean(name, getattr(self, name))
         probability("dropout", self.dropout)
