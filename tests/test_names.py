@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import rnnext
+from rnnext import exchange
 
 LAYER = rnnext.LSTM(3, 4, rng=0)
 
@@ -88,3 +89,29 @@ def test_a_list_of_layers_and_a_batch_alone():
     model = rnnext.Sequential(*layers)
     with pytest.raises(TypeError, match=r"got ndarray; one batch alone is \[\(x, targ"):
         rnnext.train(model, (x, y), rnnext.mse_loss, rnnext.SGD(0.1))
+
+
+def test_an_unknown_argument_of_train():
+    with pytest.raises(TypeError, match=r"train: unknown argument 'epoch'; .* epochs?"):
+        rnnext.train(LAYER, [], rnnext.mse_loss, rnnext.SGD(0.1), epoch=3)
+
+
+class Tensor:
+    """Of a library with numbers that NumPy has not."""
+
+    dtype = "torch.bfloat16"
+
+    def __array__(self, *_, **__):
+        raise TypeError("Got unsupported ScalarType BFloat16")
+
+
+def test_weights_that_numpy_cannot_hold():
+    names = "weight_ih_l0", "weight_hh_l0"
+    message = r"weight_ih_l0: expected .*, got Tensor of torch.bfloat16; .*\.float\(\)"
+    with pytest.raises(TypeError, match=message):
+        exchange.from_torch(dict.fromkeys(names, Tensor()))
+
+
+def test_a_module_in_place_of_its_weights():
+    with pytest.raises(TypeError, match=r"got GRU; write \.state_dict\(\)"):
+        exchange.from_torch(rnnext.GRU(3, 4))

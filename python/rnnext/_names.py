@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -45,6 +45,27 @@ in_features, out_features, bias, dtype, rng)
             cls.__init__ = _checked(cls.__init__)  # type: ignore[method-assign]
 
 
+def names_arguments(function: F) -> F:
+    """The function, which names its arguments when it is given an unknown one."""
+    known = list(inspect.signature(function).parameters)
+
+    @functools.wraps(function)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        _check(function.__name__, kwargs, known)
+        return function(*args, **kwargs)
+
+    return checked  # type: ignore[return-value]
+
+
+def _check(owner: str, given: Iterable[str], known: Sequence[str]) -> None:
+    for name in given:
+        if name not in known:
+            raise TypeError(
+                f"{owner}: unknown argument {name!r}{nearest(name, known)} "
+                f"(arguments: {', '.join(known)})"
+            )
+
+
 def _checked(init: F) -> F:
     parameters = list(inspect.signature(init).parameters.values())[1:]
     if any(each.kind is each.VAR_KEYWORD for each in parameters):
@@ -53,12 +74,7 @@ def _checked(init: F) -> F:
 
     @functools.wraps(init)
     def checked(self: Any, *args: Any, **kwargs: Any) -> None:
-        for name in kwargs:
-            if name not in known:
-                raise TypeError(
-                    f"{type(self).__name__}: unknown argument {name!r}"
-                    f"{nearest(name, known)} (arguments: {', '.join(known)})"
-                )
+        _check(type(self).__name__, kwargs, known)
         init(self, *args, **kwargs)
 
     return checked  # type: ignore[return-value]

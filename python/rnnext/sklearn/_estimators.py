@@ -20,6 +20,7 @@ from sklearn.utils.validation import (
 )
 
 import rnnext
+from rnnext._names import NamedArguments
 from rnnext._validation import (
     Array,
     boolean,
@@ -35,7 +36,7 @@ from ._sequences import batch_of, read_sequences
 _CELLS: dict[str, Any] = {"rnn": rnnext.RNN, "gru": rnnext.GRU, "lstm": rnnext.LSTM}
 
 
-class _SequenceEstimator(BaseEstimator):
+class _SequenceEstimator(NamedArguments, BaseEstimator):
     """What both share: everything but the targets and the loss."""
 
     def __init__(
@@ -88,6 +89,7 @@ class _SequenceEstimator(BaseEstimator):
     def _check_parameters(self) -> None:
         choice("cell", self.cell, tuple(_CELLS))
         choice("columns", self.columns, ("steps", "features"))
+        choice("pool", self.pool, ("last", "mean", "max"))
         for name in (
             "hidden_size",
             "num_layers",
