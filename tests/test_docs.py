@@ -9,6 +9,7 @@ import io
 import re
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote
 
 import pytest
@@ -241,3 +242,18 @@ def test_every_picture_of_the_gallery_has_its_example():
     gallery = extension("gallery")
     shown = {program.stem for program, _, _ in gallery.examples(DOCS)}
     assert {picture.stem for picture in (DOCS / "gallery").glob("*.png")} <= shown
+
+
+def test_pictures_of_the_gallery_can_be_enlarged():
+    gallery = extension("gallery")
+    env = SimpleNamespace(srcdir=DOCS, note_dependency=str, new_serialno=len)
+    document = SimpleNamespace(settings=SimpleNamespace(env=env, id_prefix=""), ids={})
+    state = SimpleNamespace(document=document)
+    machine = SimpleNamespace(reporter=None)
+    directive = gallery.Gallery("gallery", [], {}, [], 0, 0, "", state, machine)
+    pictures = [
+        p for made in directive.run() for p in made.findall(gallery.nodes.image)
+    ]
+    # Sphinx makes those with a width links to themselves.
+    assert pictures
+    assert all(picture["width"] for picture in pictures)
