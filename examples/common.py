@@ -81,9 +81,13 @@ def command(
     argv : sequence of str, optional
         The arguments, by default the program's.
     """
-    options = _parser(description, data).parse_args(argv)
+    parser = _parser(description, data)
+    options = parser.parse_args(argv)
     if options.threads is not None:
-        rnnext.set_num_threads(options.threads)
+        try:
+            rnnext.set_num_threads(options.threads)
+        except ValueError as error:
+            parser.error(f"argument --threads: {error}")
     start = time.perf_counter()
     try:
         options.out.mkdir(parents=True, exist_ok=True)

@@ -47,6 +47,9 @@ def remake(name: str) -> str | None:
 
 def main(names: list[str]) -> int:
     known = examples()
+    if {"-h", "--help"} & set(names):
+        print(f"{__doc__}\nnames: {', '.join(known)}")
+        return 0
     if unknown := set(names) - set(known):
         print(f"{', '.join(sorted(unknown))}: expected of {', '.join(known)}")
         return 2

@@ -342,6 +342,8 @@ def test_sample_in_an_encoding_without_the_characters(tmp_path):
         (["--dtype", "float16"], "--dtype: invalid choice: 'float16'"),
         (["--colour", "red"], "unrecognized arguments: --colour red"),
         (["--out", "no/such/m.npz"], "cannot write no/such/m.npz: no folder "),
+        (["--checkpoint-seconds", "5"], "--checkpoint-seconds: expected with --checkp"),
+        (["--checkpoint-steps", "5"], "--checkpoint-steps: expected with --checkpoint"),
         (["--out", "/dev/null"], "expected a name that ends with .safetensors or .npz"),
     ],
 )
@@ -450,7 +452,7 @@ def test_wrong_models(model, tmp_path, monkeypatch, capsys):
         "negative": "hidden_size: expected 1 or more, got -24",
         "float": "hidden_size: expected an integer, got float",
         "dtype": "expected one dtype, got ",
-        "extra": "unexpected keyword argument 'colour'",
+        "extra": "unknown argument 'colour'",
         "reversed": "reversed is not a model of `rnnext train`: it is ",
         "vocabulary": "its vocabulary does not fit it",
         "layer": "layer: not a file of rnnext.save: its arrays are not those of",

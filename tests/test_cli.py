@@ -65,7 +65,9 @@ def test_a_typo_names_the_nearest(capsys, argv, meant):
     assert f"; did you mean {meant}? (see rnnext " in refused(capsys, *argv)
 
 
-@pytest.mark.parametrize("argv", [["frob"], ["info", "--colour"], ["info", "more"]])
+@pytest.mark.parametrize(
+    "argv", [["train", "--json"], ["frob"], ["info", "--colour"], ["info", "more"]]
+)
 def test_nothing_near_names_nothing(capsys, argv):
     assert "did you mean" not in refused(capsys, *argv)
 

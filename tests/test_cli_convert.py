@@ -1,6 +1,7 @@
 """The command `rnnext convert`: every pair of formats, and every mistake."""
 
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -202,6 +203,20 @@ def test_a_layer_without_a_prefix_beside_others(capsys):
     save_file(LAYERS[2].state_dict() | more, "m.safetensors")
     assert printed(capsys, "convert", "m.safetensors", "n.npz", "--prefix", "")
     assert same_parameters(rnnext.load("n.npz"), LAYERS[2])
+
+
+def test_what_has_no_prefix_is_named_all_the_same(capsys):
+    save_file(LAYERS[2].state_dict() | {"extra": np.ones(2)}, "m.safetensors")
+    line = refused(capsys, "convert", "m.safetensors", "n.npz")
+    assert f"m.safetensors holds {LAYERS[2]!r}, extra, and not how they " in line
+
+
+def test_to_pytorch_without_safetensors(capsys, monkeypatch):
+    saved(LAYERS[2])
+    for name in ("safetensors", "safetensors.numpy"):
+        monkeypatch.setitem(sys.modules, name, None)
+    argv = ("convert", "m.npz", "n.safetensors", "--to", "torch")
+    assert refused(capsys, *argv).endswith('pip install "rnnext[files]"')
 
 
 def test_one_layer_of_a_model(capsys):

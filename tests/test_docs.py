@@ -9,6 +9,7 @@ import io
 import re
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote
 
 import pytest
@@ -215,12 +216,44 @@ def test_the_reference_lists_what_exists():
     assert functions == {n.rpartition(".")[2] for n in own}
 
 
-def test_every_picture_of_the_gallery_has_its_example():
-    spec = importlib.util.spec_from_file_location(
-        "gallery", DOCS / "_extensions" / "gallery.py"
-    )
+def extension(name):
+    """A module that the pages are built with."""
     pytest.importorskip("sphinx")
-    gallery = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(gallery)
+    path = DOCS / "_extensions" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("text", [r"\hat y_k", r"\log \hat y_{k(j, t)} = \hat x_i"])
+def test_indices_of_accented_letters_stand_beside_them(text):
+    formula = re.sub(r"\s", "", extension("mathml").mathml(text, True))
+    assert "munderover" not in formula
+    hat = '<msub><moveraccent="true"><mi>{}</mi><mostretchy="false">ˆ</mo></mover>'
+    assert hat.format("y") in formula
+
+
+def test_sums_keep_their_limits():
+    assert "<munderover>" in extension("mathml").mathml(r"\sum_{k=1}^K x_k", True)
+
+
+def test_every_picture_of_the_gallery_has_its_example():
+    gallery = extension("gallery")
     shown = {program.stem for program, _, _ in gallery.examples(DOCS)}
     assert {picture.stem for picture in (DOCS / "gallery").glob("*.png")} <= shown
+
+
+def test_pictures_of_the_gallery_can_be_enlarged():
+    gallery = extension("gallery")
+    env = SimpleNamespace(srcdir=DOCS, note_dependency=str, new_serialno=len)
+    document = SimpleNamespace(settings=SimpleNamespace(env=env, id_prefix=""), ids={})
+    state = SimpleNamespace(document=document)
+    machine = SimpleNamespace(reporter=None)
+    directive = gallery.Gallery("gallery", [], {}, [], 0, 0, "", state, machine)
+    pictures = [
+        p for made in directive.run() for p in made.findall(gallery.nodes.image)
+    ]
+    # Sphinx makes those with a width links to themselves.
+    assert pictures
+    assert all(picture["width"] for picture in pictures)

@@ -114,6 +114,17 @@ def test_data_of_ones_own(name, tmp_path, capsys):
     assert "none is promised for your data" in capsys.readouterr().out
 
 
+def test_too_many_threads_are_told(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        run("video_activity", "--threads", "99999")
+    assert "--threads: n: expected 1 to 1024, got 99999" in capsys.readouterr().err
+
+
+def test_the_gallery_has_a_help(capsys):
+    assert importlib.import_module("gallery").main(["--help"]) == 0
+    assert "python examples/gallery.py dna speech" in capsys.readouterr().out
+
+
 def test_a_seed_decides(tmp_path):
     tagged(tmp_path / "data")
     figures = []

@@ -295,7 +295,10 @@ WRONG = {
         lambda p: rnnext.save(p / "m.npz", rnnext.Pool(), metadata={"a": np.nan}),
         TypeError, "metadata: JSON cannot hold it",
     ),
-    "folder": (lambda p: rnnext.save(p / "no" / "m.npz", rnnext.Pool()), OSError, "no"),
+    "folder": (
+        lambda p: rnnext.save(p / "no" / "m.npz", rnnext.Pool()),
+        FileNotFoundError, r"No such folder: '.*/no'$",
+    ),
     "missing": (lambda p: rnnext.load(p / "m.npz"), FileNotFoundError, "m.npz"),
     "a folder": (lambda p: rnnext.load(p), IsADirectoryError, "directory"),
 }  # fmt: skip
@@ -307,6 +310,19 @@ def test_wrong_calls(tmp_path, name):
     with pytest.raises(error, match=message):
         call(tmp_path)
     assert os.listdir(tmp_path) == []
+
+
+def test_files_of_pytorch_and_empty_ones_say_what_to_do(tmp_path):
+    (tmp_path / "m.pt").write_bytes(b"PK\3\4 pickle")
+    with pytest.raises(ValueError, match=r"torch\.save_file.*rnnext convert"):
+        rnnext.load(tmp_path / "m.pt")
+    content = to_safetensors(rnnext.GRU(3, 4).state_dict(), {"format": "pt"})
+    (tmp_path / "m.safetensors").write_bytes(content)
+    with pytest.raises(ValueError, match=r"another program; rnnext\.exchange\.from_t"):
+        rnnext.load(tmp_path / "m.safetensors")
+    (tmp_path / "m.npz").touch()
+    with pytest.raises(ValueError, match=r"it is empty$"):
+        rnnext.load(tmp_path / "m.npz")
 
 
 def test_without_safetensors(tmp_path, monkeypatch):

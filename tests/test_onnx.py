@@ -58,6 +58,13 @@ def test_layout_1_is_layout_0_with_other_axes(op, direction):
         assert (found[name] == expected[name].swapaxes(0, 1)).all()
 
 
+def test_a_model_shows_what_it_takes_and_gives():
+    model = rnnext.onnx.load(recurrent_model("GRU", weights("GRU")))
+    inputs, outputs = ([v.name for v in vs] for vs in (model.inputs, model.outputs))
+    shown = f"inputs: {', '.join(inputs)}; outputs: {', '.join(outputs)}"
+    assert repr(model) == f"Model({shown})"
+
+
 @pytest.mark.parametrize("op", ["RNN", "GRU", "LSTM"])
 def test_length_zero_gives_zeros(op):
     """As in ONNX Runtime; a layer gives the initial state."""

@@ -316,6 +316,12 @@ def test_places_for_the_checkpoint(text, tmp_path, monkeypatch, capsys):
     assert Checkpoint.read(str(path)).finished
 
 
+def test_ranks_that_would_write_the_same_file(text, monkeypatch, capsys):
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
+    told = refused(capsys, "train", text)
+    assert told.startswith("argument --distributed: mpiexec started 2 ranks")
+
+
 def test_distributed_without_the_extra(text, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "rnnext.distributed", None)
     told = refused(capsys, "train", text, "--distributed")

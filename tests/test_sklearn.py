@@ -164,9 +164,9 @@ X, Y = sequences(12)
 WRONG = {
     "cell": ({"cell": "cnn"}, X, Y, "cell: expected"),
     "hidden_size": ({"hidden_size": 0}, X, Y, "hidden_size: expected"),
-    "pool": ({"pool": "first"}, X, Y, "how: expected"),
+    "pool": ({"pool": "first"}, X, Y, "^pool: expected"),
     "columns": ({"columns": "rows"}, X, Y, "columns: expected"),
-    "learning_rate": ({"learning_rate": -1}, X, Y, "learning_rate: expected"),
+    "learning_rate": ({"learning_rate": -1}, X, Y, "rate: expected .*, got -1"),
     "validation_fraction": ({"validation_fraction": 1.0}, X, Y, "validation_fraction"),
     "features": ({}, [*X, np.ones((3, 5))], [*Y, True], r"\(T, I=2\), got \(3, 5\) in"),
     "no steps": ({}, [*X, np.ones((0, 2))], [*Y, True], "at least one step"),
@@ -181,6 +181,13 @@ def test_wrong_calls(name):
     parameters, given, labels, message = WRONG[name]
     with pytest.raises(ValueError, match=message):
         RNNClassifier(**parameters).fit(given, labels)
+
+
+def test_an_unknown_parameter_names_the_known():
+    with pytest.raises(
+        TypeError, match="RNNClassifier: unknown argument 'hiden_size'; "
+    ):
+        RNNClassifier(hiden_size=3)
 
 
 def test_before_and_after_fit():

@@ -72,7 +72,8 @@ class Gallery(Directive):
             if picture is not None:
                 subject = " ".join(first.split()).partition(". ")[0].rstrip(".")
                 alt = f"Figure of {program.name}: {subject}"
-                section += nodes.image(uri=picture.name, alt=alt)
+                # With a width it is a link to itself, which a phone can enlarge.
+                section += nodes.image(uri=picture.name, alt=alt, width="720px")
             section += [paragraph(other) for other in others]
             command = f"python examples/{program.name}"
             if command not in text:

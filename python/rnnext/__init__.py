@@ -4,6 +4,8 @@ Three doors into one engine: the functions of the course (`rnn_forward` ...), la
 PyTorch users know them (`LSTM` ...), and streams that take one step at a time.
 """
 
+import sys as _sys
+
 from ._cache import Cache, Gradients
 from ._config import config, get_num_threads, set_num_threads, show_config
 from ._core import __version__
@@ -98,3 +100,15 @@ __all__ = [
     "train",
     "truncated_bptt",
 ]
+
+# Modules that `import rnnext` leaves out, with the packages that they need.
+_MODULES = ("distributed", "exchange", "onnx", "plot", "sklearn", "torch")
+
+
+def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        message = f"rnnext.{name} is a module of its own: import rnnext.{name}"
+    else:
+        message = f"module 'rnnext' has no attribute {name!r}"
+    # With these two, Python itself adds the nearest name.
+    raise AttributeError(message, name=name, obj=_sys.modules[__name__])

@@ -6,8 +6,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ._names import NamedArguments
 
-class Configured:
+
+class Configured(NamedArguments):
     """Made again by its class from `_configuration`, but for what it draws."""
 
     # Arguments that repr shows without their names, and the others with their defaults;

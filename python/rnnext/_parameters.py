@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from . import _core
+from ._names import NamedParameters
 from ._validation import Array, real_array
 
 
@@ -75,7 +76,7 @@ class _Block(AbstractContextManager[dict[str, Array]]):
 _NOT_PACKED: tuple[_core.Stack | None, _core.Stack | None] = (None, None)
 
 
-class Parametrised:
+class Parametrised(NamedParameters):
     """Parameters of one dtype, drawn from U(-bound, bound) in the order of `shapes`."""
 
     dtype: np.dtype[Any]

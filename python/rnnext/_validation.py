@@ -95,10 +95,19 @@ def real_array(name: str, value: object) -> NDArray[Any]:
     try:
         array = np.asarray(value)
     except (TypeError, ValueError):
-        raise TypeError(f"{name}: expected an array of real numbers") from None
+        raise TypeError(
+            f"{name}: expected an array of real numbers, got {kind(value)}"
+            f"{_foreign(name, value)}"
+        ) from None
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
     return array
+
+
+def _foreign(name: str, value: object) -> str:
+    """What to do with a tensor of a dtype that NumPy has not, as bfloat16."""
+    dtype = getattr(value, "dtype", None)
+    return "" if dtype is None else f" of {dtype}; write {name}.float() in PyTorch"
 
 
 def kind(value: object) -> str:

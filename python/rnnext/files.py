@@ -9,6 +9,7 @@ numbers that are in it.
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import math
@@ -134,8 +135,10 @@ def load(path: str | os.PathLike[str], *, with_metadata: bool = False) -> Any:
     path = file_path("path", path)
     with_metadata = boolean("with_metadata", with_metadata)
     with open(path, "rb") as file:
-        is_zip = file.read(2) == b"PK"
-    reading = _read_npz if is_zip else _read_safetensors
+        start = file.read(2)
+    if not start:
+        raise ValueError(f"{path}: not a file of rnnext.save: it is empty")
+    reading = _read_npz if start == b"PK" else _read_safetensors
     try:
         with reading(path) as (text, shapes, read):
             about = _about(text)
@@ -150,8 +153,20 @@ def load(path: str | os.PathLike[str], *, with_metadata: bool = False) -> Any:
                 raise ValueError("what it holds is not what was written")
             model.load_state_dict(arrays)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ValueError(f"{path}: not a file of rnnext.save: {error}") from None
+        raise ValueError(
+            f"{path}: not a file of rnnext.save: {error}{_elsewhere(path)}"
+        ) from None
     return (model, about["metadata"]) if with_metadata else model
+
+
+def _elsewhere(path: str | os.PathLike[str]) -> str:
+    """What to do with a file of PyTorch's own, to put after a message."""
+    if Path(path).suffix not in (".pt", ".pth", ".bin", ".ckpt"):
+        return ""
+    return (
+        "; safetensors.torch.save_file(model.state_dict(), ...) of PyTorch writes what "
+        "`rnnext convert` takes"
+    )
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
@@ -175,6 +190,8 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
     if os.path.lexists(target) and not os.path.isfile(target):
         raise OSError(f"{path}: not a regular file")
     folder, name = os.path.split(target)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(errno.ENOENT, "No such folder", folder)
     handle, temporary = tempfile.mkstemp(prefix=f".{name[:50]}.", dir=folder)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -318,7 +335,10 @@ def _read_safetensors(path: str | os.PathLike[str]) -> Iterator[Any]:
         with safe_open(path, framework="numpy") as file:
             text = (file.metadata() or {}).get(KEY)
             if text is None:
-                raise ValueError("its metadata is of another program")
+                raise ValueError(
+                    "its metadata is of another program; rnnext.exchange.from_torch "
+                    "and `rnnext convert` take a state dict of PyTorch"
+                )
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
             shapes = {}
             for name, part in slices.items():

@@ -16,10 +16,10 @@ from rnnext.exchange import to_torch
 
 from .errors import AppError
 from .files import check_writable
-from .modelfile import RNN_NOTE, ModelFile, ending, read, told
+from .modelfile import RNN_NOTE, ModelFile, Part, ending, read, told
 from .output import json_text
 from .progress import progress
-from .tensors import tensors_of
+from .tensors import library, tensors_of
 from .verify import Case
 
 NAME = "convert"
@@ -194,7 +194,7 @@ def _of_state_dict(file: ModelFile, arguments: argparse.Namespace) -> Any:
     """The one layer that is in it, or is asked for."""
     if arguments.prefix is None and len(file.parts) > 1:
         raise AppError(
-            f"{file.path} holds {', '.join(part.name for part in file.parts)}, and not "
+            f"{file.path} holds {', '.join(map(_called, file.parts))}, and not "
             f"how they follow each other; {_prefixes(file)} takes one layer"
         )
     prefix = arguments.prefix
@@ -218,6 +218,11 @@ def _at(file: ModelFile, prefix: str) -> Any:
         if part.name == name and part.model is not None:
             return part.model
     raise AppError(f"--prefix {prefix}: {file.path} has {_prefixes(file)}")
+
+
+def _called(part: Part) -> str:
+    """A part by its name; one at the top has none, but its class or its tensors."""
+    return part.name or (repr(part.model) if part.model else ", ".join(part.parameters))
 
 
 def _prefixes(file: ModelFile) -> str:
@@ -246,9 +251,10 @@ def _write_onnx(model: Any, path: str, metadata: Mapping[str, Any]) -> None:
 
 
 def _write_torch(model: Any, path: str, metadata: Mapping[str, Any]) -> None:
-    from safetensors.numpy import save_file
+    with library():
+        from safetensors.numpy import save_file
 
-    save_file(_torch_names(model), path, {"format": "pt"})
+        save_file(_torch_names(model), path, {"format": "pt"})
 
 
 def _torch_names(model: Any, prefix: str = "") -> dict[str, Array]:

@@ -30,6 +30,7 @@ from .trainer import Event, Trainer, TrainOptions
 if TYPE_CHECKING:
     from rnnext.distributed import Workers
 
+CHECKPOINT_SECONDS = 30.0
 SAMPLE_LENGTH = 200
 SAMPLE_TEMPERATURE = 0.7
 
@@ -146,7 +147,7 @@ class Fit:
             self.run,
             parts,
             steps=self.arguments.checkpoint_steps,
-            seconds=self.arguments.checkpoint_seconds,
+            seconds=self.arguments.checkpoint_seconds or CHECKPOINT_SECONDS,
             tell=tell,
             workers=self.workers,
         )

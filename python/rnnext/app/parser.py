@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn
+
+from rnnext._names import nearest
 
 from .errors import AppError
 
@@ -63,17 +64,3 @@ class Parser(argparse.ArgumentParser):
                 f"invalid choice: {value!r} (choose from {', '.join(choices)})"
                 f"{nearest(str(value), choices)}",
             )
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """What else may have been meant, to put after a message; nothing if unclear.
-
-    Examples
-    --------
-    >>> nearest("trian", ["train", "sample"])
-    '; did you mean train?'
-    >>> nearest("frob", ["train", "sample"])
-    ''
-    """
-    found = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {found[0]}?" if found else ""

@@ -44,7 +44,7 @@ def tensors_of(path: str) -> tuple[dict[str, Array], list[str]]:
     OSError
         If it cannot be read.
     """
-    with open(path, "rb") as file, _library() as safetensors:
+    with open(path, "rb") as file, library() as safetensors:
         entries = safetensors.deserialize(file.read())
     tensors: dict[str, Any] = {}
     halves: set[str] = set()
@@ -66,14 +66,14 @@ def tensors_of(path: str) -> tuple[dict[str, Array], list[str]]:
 def metadata_of(path: str) -> dict[str, str]:
     """What a file says of itself."""
     with (
-        _library() as safetensors,
+        library() as safetensors,
         safetensors.safe_open(path, framework="numpy") as file,
     ):
         return dict(file.metadata() or {})
 
 
 @contextmanager
-def _library() -> Iterator[Any]:
+def library() -> Iterator[Any]:
     """The module safetensors; its own error as a ValueError."""
     try:
         import safetensors

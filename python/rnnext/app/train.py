@@ -7,13 +7,14 @@ import os
 from typing import TYPE_CHECKING
 
 import rnnext
+from rnnext._launched import launched_ranks
 
 from .arguments import natural, positive, positive_number, rate
 from .checkpoint import default_path
 from .data import base_name, read_text
 from .errors import AppError
 from .files import ENDINGS, check_writable, require_library
-from .fit import Fit, attempt
+from .fit import CHECKPOINT_SECONDS, Fit, attempt
 from .model import CELLS, DTYPES
 from .trainer import TrainOptions
 
@@ -26,7 +27,6 @@ EXAMPLE = "rnnext train book.txt --cell gru --seconds 60"
 
 BATCH_SIZE = 16
 DROPOUT = 0.2
-CHECKPOINT_SECONDS = 30.0
 INTERRUPTED = 130
 MISTAKE = 2
 
@@ -130,9 +130,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     going_on.add_argument(
         "--checkpoint-seconds",
         type=positive_number,
-        default=CHECKPOINT_SECONDS,
         metavar="X",
-        help="time between two checkpoints" + default,
+        help=f"time between two checkpoints (default: {CHECKPOINT_SECONDS})",
     )
     going_on.add_argument(
         "--checkpoint-steps",
@@ -175,6 +174,11 @@ def run(arguments: argparse.Namespace) -> int:
         For a wrong text, place or option.
     """
     if not arguments.distributed:
+        if (ranks := launched_ranks()) > 1:
+            raise AppError(
+                f"argument --distributed: mpiexec started {ranks} ranks, and without "
+                "this option each would train the same model into the same file"
+            )
         return _run(arguments, None)
     try:
         from rnnext.distributed import Workers
@@ -236,8 +240,19 @@ def _checkpoint(arguments: argparse.Namespace, out: str) -> str | None:
     path: str | None = arguments.checkpoint
     if path is None and (arguments.resume or arguments.distributed):
         path = default_path(out)
+    if path is None and (option := _timing(arguments)):
+        raise AppError(f"argument {option}: expected with --checkpoint FILE")
     if path is not None:
         check_writable(path)
         if os.path.realpath(path) == os.path.realpath(out):
             raise AppError("argument --checkpoint: expected another file than --out")
     return path
+
+
+def _timing(arguments: argparse.Namespace) -> str:
+    """The option that says when to write checkpoints, if one is given."""
+    given = {
+        "--checkpoint-seconds": arguments.checkpoint_seconds,
+        "--checkpoint-steps": arguments.checkpoint_steps,
+    }
+    return next((option for option, value in given.items() if value is not None), "")

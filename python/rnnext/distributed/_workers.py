@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
 import time
 import traceback
@@ -18,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 import rnnext
 
+from .._launched import launched_ranks
 from .._validation import integer, no_mask, number, real_array
 from ._average import Array, FlatAverage
 from ._cores import fair_threads
@@ -26,8 +26,6 @@ from ._ending import told_when_ended
 D = TypeVar("D", bound=np.dtype[Any])
 
 FAILED = 1
-# Launchers say how many ranks they start; a library of another kind does not hear it.
-LAUNCHED = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_SIZE")
 
 
 class Workers(AbstractContextManager["Workers"]):
@@ -332,10 +330,9 @@ def _layout(name: str, arrays: Any) -> tuple[tuple[str, tuple[int, ...], str], .
 
 
 def _check_launcher(size: int) -> None:
-    for name in LAUNCHED:
-        launched = os.environ.get(name, "")
-        if size == 1 and launched.isdecimal() and int(launched) > 1:
-            raise RuntimeError(
-                f"mpiexec started {launched} ranks and mpi4py sees one: they are of "
-                "different MPIs; use the mpiexec of the environment of this Python"
-            )
+    # A library of another kind than the launcher does not hear of the other ranks.
+    if size == 1 and (launched := launched_ranks()) > 1:
+        raise RuntimeError(
+            f"mpiexec started {launched} ranks and mpi4py sees one: they are of "
+            "different MPIs; use the mpiexec of the environment of this Python"
+        )

@@ -67,7 +67,7 @@ def from_torch(
     GRU(3, 4, bias=False, dtype=float64)
     """
     if not isinstance(state_dict, Mapping):
-        raise TypeError(f"state_dict: expected a mapping, got {kind(state_dict)}")
+        raise TypeError(_no_mapping(state_dict))
     for name in state_dict:
         if not isinstance(name, str):
             raise TypeError(f"state_dict: expected names, got a key of {kind(name)}")
@@ -159,6 +159,11 @@ def to_torch(layer: Layer, prefix: str = "") -> dict[str, Array]:
         for field, array in weights._asdict().items()
         if array is not None
     }
+
+
+def _no_mapping(given: object) -> str:
+    meant = "; write .state_dict()" if hasattr(given, "state_dict") else ""
+    return f"state_dict: expected a mapping, got {kind(given)}{meant}"
 
 
 def _missing(state_dict: Mapping[str, Any], prefix: str) -> str:

@@ -65,6 +65,13 @@ class Model:
                     self._steps.append((node, compute))
         self._values = values | constants
 
+    def __repr__(self) -> str:
+        inputs, outputs = (
+            ", ".join(value.name for value in values)
+            for values in (self.inputs, self.outputs)
+        )
+        return f"Model(inputs: {inputs}; outputs: {outputs})"
+
     def __call__(self, *arrays: Tensor) -> Any:
         """Run the model.
 

@@ -20,6 +20,7 @@ from sklearn.utils.validation import (
 )
 
 import rnnext
+from rnnext._names import NamedArguments
 from rnnext._validation import (
     Array,
     boolean,
@@ -35,7 +36,7 @@ from ._sequences import batch_of, read_sequences
 _CELLS: dict[str, Any] = {"rnn": rnnext.RNN, "gru": rnnext.GRU, "lstm": rnnext.LSTM}
 
 
-class _SequenceEstimator(BaseEstimator):
+class _SequenceEstimator(NamedArguments, BaseEstimator):
     """What both share: everything but the targets and the loss."""
 
     def __init__(
@@ -88,6 +89,7 @@ class _SequenceEstimator(BaseEstimator):
     def _check_parameters(self) -> None:
         choice("cell", self.cell, tuple(_CELLS))
         choice("columns", self.columns, ("steps", "features"))
+        choice("pool", self.pool, ("last", "mean", "max"))
         for name in (
             "hidden_size",
             "num_layers",
@@ -97,8 +99,8 @@ class _SequenceEstimator(BaseEstimator):
         ):
             positive_integer(name, getattr(self, name))
         for name in ("learning_rate", "weight_decay", "tol"):
-            if finite(name, getattr(self, name)) < 0:
-                raise ValueError(f"{name}: expected 0 or more")
+            if finite(name, value := getattr(self, name)) < 0:
+                raise ValueError(f"{name}: expected 0 or more, got {value}")
         for name in ("bidirectional", "standardize", "early_stopping", "warm_start"):
             boolean(name, getattr(self, name))
         probability("dropout", self.dropout)

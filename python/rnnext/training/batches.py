@@ -102,8 +102,9 @@ def each_batch(name: str, batches: Any) -> Iterator[tuple[Any, Any, dict[str, An
     for batch in batches() if callable(batches) else batches:
         if not isinstance(batch, (tuple, list)) or not 2 <= len(batch) <= 4:
             raise TypeError(
-                f"{name}: expected (x, targets), (x, targets, lengths) or (x, targets, "
-                f"lengths, mask), got {kind(batch)}"
+                f"{name}: expected each to be (x, targets), (x, targets, lengths) or "
+                f"(x, targets, lengths, mask), got {kind(batch)}; one batch alone is "
+                "[(x, targets)]"
             )
         x, targets, *rest = batch
         given = zip(("lengths", "mask"), rest, strict=False)

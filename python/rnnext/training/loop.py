@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from .._names import names_arguments
 from .._recurrent import Recurrent
 from .._validation import Array, boolean, generator, kind, positive, positive_integer
 from ._chain import check_carried
@@ -52,6 +53,7 @@ class History:
         return len(self.loss)
 
 
+@names_arguments
 def train(
     model: Model,
     batches: Batches,

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._cache import Gradients
+from .._names import NamedArguments
 from .._parameters import Parametrised
 from .._validation import (
     Array,
@@ -28,7 +29,7 @@ from .schedules import Schedule
 from .sequential import Sequential
 
 
-class Optimizer:
+class Optimizer(NamedArguments):
     """What moves parameters against their gradients.
 
     Attributes

@@ -118,8 +118,12 @@ class Sequential:
             if not isinstance(name, str) or not name or "." in name:
                 raise ValueError(f"layers: expected names without dots, got {name!r}")
             if not isinstance(layer, (Recurrent, Layer, Sequential)):
+                listed = isinstance(layer, (list, tuple))
+                meant = (
+                    "; Sequential(*layers) takes the layers of one" if listed else ""
+                )
                 raise TypeError(
-                    f"layers: {name}: expected a layer, got {type(layer).__name__}"
+                    f"layers: {name}: expected a layer, got {kind(layer)}{meant}"
                 )
             if getattr(layer, "merge", "") is None:
                 raise ValueError(f"layers: {name}: merge=None gives two outputs")
