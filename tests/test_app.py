@@ -1,5 +1,6 @@
 """The commands `rnnext train` and `rnnext sample`, as a person runs them."""
 
+import errno
 import json
 import os
 import pty
@@ -439,7 +440,7 @@ def test_wrong_models(model, tmp_path, monkeypatch, capsys):
         "missing": "cannot read missing: No such file or directory",
         "folder": "cannot read folder: Is a directory",
         "empty": "empty: not a file of rnnext.save: ",
-        "text": "text: not a file of rnnext.save: ",
+        "text": "expected a file that `rnnext train` wrote",
         "truncated": "truncated: not a file of rnnext.save: ",
         "header": "header: not a file of rnnext.save: ",
         "foreign": "its metadata is of another program",
@@ -460,6 +461,18 @@ def test_wrong_models(model, tmp_path, monkeypatch, capsys):
         "another.npz": "is not a model of `rnnext train`: it is GRU(3, 4)",
     }.items():
         assert expected in refused(capsys, "sample", name)
+
+
+def test_a_folder_that_takes_no_file_is_found_before_training(
+    text, tmp_path, monkeypatch, capsys
+):
+    def refuse(dir):  # what permissions do not tell
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    out = str(tmp_path / "model.npz")
+    line = refused(capsys, "train", text, "--out", out, *QUICK)
+    assert line.endswith(f"cannot write {out}: Read-only file system in {tmp_path}")
 
 
 @pytest.mark.parametrize("command", ["train", "sample"])

@@ -113,6 +113,7 @@ WRONG = {
     "rate": (lambda: rnnext.SGD(-1), ValueError, "learning_rate"),
     "rate, kind": (lambda: rnnext.Adam("fast"), TypeError, "learning_rate"),
     "momentum": (lambda: rnnext.SGD(1, momentum=-1), ValueError, "momentum"),
+    "momentum of one": (lambda: rnnext.SGD(1, momentum=1), ValueError, r"\[0, 1\)"),
     "nesterov": (lambda: rnnext.SGD(1, nesterov=True), ValueError, "nesterov"),
     "betas": (lambda: rnnext.Adam(betas=(0.9, 1.0)), ValueError, "betas"),
     "eps": (lambda: rnnext.Adam(eps=math.nan), ValueError, "eps"),

@@ -274,6 +274,46 @@ void product_exact(const T* a, index a_row, index rows, const Packed<T>& b,
     });
 }
 
+// Sums of so few products that a tile would take longer to begin than to compute: C row
+// by row, K from the k-th rows of A and B.
+template <class T, int K>
+void outer_products(const T* a, index a_row, Range range,
+                                  const Packed<T>& b, index k, bool fresh, T* c,
+                                  index c_row) {
+    static constexpr T zeros[lanes<T>] = {};
+    const index full = b.units / block_units<T>;
+    const index left = b.units - full * block_units<T>;
+    const index width = block_width<T>(b.units, full);
+    for (index row = range.begin; row < range.end; ++row) {
+        Vec<T> x[K];
+        unroll<K>([&](auto i)
+                      RNNEXT_LAMBDA { x[i] = splat(a[(k + i) * a_row + row]); });
+        const auto sum = [&](const T* w, index w_row) RNNEXT_LAMBDA {
+            Vec<T> s = {};
+            unroll<K>([&](auto i)
+                          RNNEXT_LAMBDA { s = fma(x[i], load(w + i * w_row), s); });
+            return s;
+        };
+        T* to = c + row * c_row;
+        const T* w = b.data + k * block_units<T>;
+        for (index block = 0; block < full; ++block) {
+            unroll<2>([&](auto v) RNNEXT_LAMBDA {
+                constexpr index at = v * lanes<T>;
+                store(to + at, load(fresh ? zeros : to + at) +
+                                   sum(w + at, block_units<T>));
+            });
+            w += block_units<T> * b.k;
+            to += block_units<T>;
+        }
+        w = panel_at(b, full) + k * width;
+        for (index v = 0; v < left; v += lanes<T>) {
+            const Vec<T> before =
+                fresh ? Vec<T>{} : load_partial(to + v, left - v);
+            store_partial(to + v, before + sum(w + v, width), left - v);
+        }
+    }
+}
+
 template <class T>
 void gradient(const T* a, index a_row, Range range, const Packed<T>& b, bool add, T* c,
               index c_row, T* scratch) noexcept {
@@ -281,6 +321,14 @@ void gradient(const T* a, index a_row, Range range, const Packed<T>& b, bool add
     const index blocks = (b.units + block_units<T> - 1) / block_units<T>;
     for (index k = 0; k < b.k; k += gradient_rows) {
         const index kn = min(gradient_rows, b.k - k);
+        const bool fresh = k == 0 && !add;
+        if (kn <= 4) {
+            constexpr decltype(&outer_products<T, 1>) of_rows[] = {
+                outer_products<T, 1>, outer_products<T, 2>, outer_products<T, 3>,
+                outer_products<T, 4>};
+            of_rows[kn - 1](a, a_row, range, b, k, fresh, c, c_row);
+            continue;
+        }
         for_row_tiles(range.end - range.begin, [&](index m,
                                                    index height) RNNEXT_LAMBDA {
             const index row = range.begin + m;
@@ -290,7 +338,6 @@ void gradient(const T* a, index a_row, Range range, const Packed<T>& b, bool add
                 const index u = block * block_units<T>;
                 const index filled = min(block_units<T>, b.units - u);
                 T* const to = c + row * c_row + u;
-                const bool fresh = k == 0 && !add;
                 run_exact<T, true>(
                     height,
                     {scratch, 0,

@@ -165,9 +165,7 @@ def writable_views(arrays: dict[str, Array]) -> dict[str, Array]:
     are any.
     """
 
-def close_views(
-    views: dict[str, Array], given: dict[str, Array]
-) -> tuple[str, ...]:
+def close_views(views: dict[str, Array], given: dict[str, Array]) -> tuple[str, ...]:
     """Make them read-only, and name those that are referred to from elsewhere.
 
     `given` is another mapping that may hold them.

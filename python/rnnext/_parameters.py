@@ -103,11 +103,12 @@ class Parametrised(NamedParameters):
     def _start(self) -> None:
         """What is derived from the arrays, and never copied with them."""
         self._lock = threading.RLock()
-        self._open = 0  # writable() blocks that are being executed
+        # Views that writable() blocks, which are being executed, have handed out.
+        self._open: list[Mapping[str, Array]] = []
         self._kept: set[str] = set()  # parameters of which such a block left a view
         # For inference and for training; None where they have to be packed. Streams
         # read it at every step.
-        self._packed = _NOT_PACKED
+        self._packed = [*_NOT_PACKED]
         self._views: dict[str, Array] = {}
         for name in self._arrays:
             self._expose(name)
@@ -127,7 +128,7 @@ class Parametrised(NamedParameters):
             with self._lock:
                 weights = self._pack(backward)
                 if not self._open and not self._kept:
-                    self._packed = (weights, weights if backward else None)
+                    self._packed[:] = weights, weights if backward else None
         return weights
 
     @property
@@ -179,16 +180,16 @@ class Parametrised(NamedParameters):
     def _opened(self) -> dict[str, Array]:
         with self._lock:
             views = _core.writable_views(self._arrays)
-            self._open += 1
-            self._packed = _NOT_PACKED
+            self._open.append(views)
+            self._packed[:] = _NOT_PACKED
         return views
 
     def _close(self, views: dict[str, Array], given: _InPlace) -> None:
         with self._lock:
-            self._packed = _NOT_PACKED
+            self._packed[:] = _NOT_PACKED
             # Without memory to note what is kept, the layer stays open.
             self._kept.update(_core.close_views(views, given))
-            self._open -= 1
+            self._open.pop()
             while self._kept and not self._open:
                 name = next(iter(self._kept))
                 # Without memory for a copy it is kept, and no packed weights are.
@@ -275,7 +276,7 @@ class Parametrised(NamedParameters):
                 for name, array in values.items():
                     views[name][...] = array
             finally:
-                self._packed = _NOT_PACKED
+                self._packed[:] = _NOT_PACKED
 
     def _adopt(self, arrays: Mapping[str, Array]) -> None:
         """Make these arrays themselves the parameters; again when they have changed.
@@ -284,7 +285,7 @@ class Parametrised(NamedParameters):
         """
         with self._lock:
             self._arrays = {n: np.ascontiguousarray(a) for n, a in arrays.items()}
-            self._packed = _NOT_PACKED
+            self._packed[:] = _NOT_PACKED
             for name in self._arrays:
                 self._expose(name)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -98,8 +99,14 @@ def check_writable(path: str) -> None:
         raise AppError(f"cannot write {path}: no folder {folder}")
     if os.path.lexists(target) and not os.path.isfile(target):
         raise AppError(f"cannot write {path}: not a regular file")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise AppError(f"cannot write {path}: no permission to write in {folder}")
+    # Permissions alone do not tell: a file system may be read-only, or of another kind.
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise AppError(
+            f"cannot write {path}: {error.strerror or error} in {folder}"
+        ) from error
 
 
 def load_model(path: str) -> tuple[Sequential, Vocabulary, dict[str, Any]]:
@@ -128,7 +135,7 @@ def load_model(path: str) -> tuple[Sequential, Vocabulary, dict[str, Any]]:
     except OSError as error:
         raise AppError(f"cannot read {path}: {error.strerror or error}") from error
     except ValueError as error:
-        raise AppError(str(error)) from error
+        raise AppError(f"{error}; expected a file that `rnnext train` wrote") from error
     if not _predicts_characters(model):
         raise AppError(f"{path} is not a model of `rnnext train`: it is {model!r}")
     characters = about.get("vocabulary")

@@ -184,7 +184,7 @@ class SGD(Optimizer):
     ----------
     learning_rate : float or callable
         A number, or a function of the number of the step (`rnnext.schedules`).
-    momentum : float, default 0
+    momentum : float from 0 to below 1, default 0
     nesterov : bool, default False
     weight_decay : float, default 0
         Times the parameter added to its gradient.
@@ -218,6 +218,8 @@ class SGD(Optimizer):
     ) -> None:
         super().__init__(learning_rate, weight_decay)
         self.momentum = not_negative("momentum", momentum)
+        if self.momentum >= 1:  # the velocity would grow for ever
+            raise ValueError(f"momentum: expected a number in [0, 1), got {momentum}")
         self.nesterov = boolean("nesterov", nesterov)
         self._averages = ("velocity",) if self.momentum else ()
         if self.nesterov and not self.momentum:
