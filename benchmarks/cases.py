@@ -12,6 +12,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rnnext._roofline import DTYPES, GATES, Call
 
@@ -44,6 +45,8 @@ class Case:
 
     work is "inference", "training" (forward and all gradients, the weights marked as
     changed before every call) or "step" (one step of a stream that keeps its state).
+    ragged: the sequences have `lengths`, in no order, up to T; tokens: x are token ids,
+    which stand for vectors of I numbers, 1 in their place and 0 elsewhere.
     """
 
     work: str
@@ -52,13 +55,22 @@ class Case:
     dtype: str = "float32"
     layers: int = 1
     directions: int = 1
+    ragged: bool = False
+    tokens: bool = False
 
     @property
     def call(self) -> Call:
-        """The work as the roofline counts it."""
+        """The work as the roofline counts it: of the steps that there are.
+
+        The rows of a table that tokens stand for take no products.
+        """
+        T, N, I, H = self.shape
         return Call(
             self.cell,
-            *self.shape,
+            T,
+            round(self.lengths.mean() / T * N),
+            0 if self.tokens else I,
+            H,
             dtype=self.dtype,
             training=self.work == "training",
             layers=self.layers,
@@ -66,10 +78,19 @@ class Case:
         )
 
     @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Steps of every sequence; where they are ragged drawn from 1 to T."""
+        T, N = self.shape[:2]
+        if not self.ragged:
+            return np.full(N, T)
+        return np.random.default_rng(1).integers(1, T, N, endpoint=True)
+
+    @property
     def size(self) -> str:
-        """T, N, I, H; and layers and directions where there are several."""
+        """T, N, I, H; and what else there is."""
         more = "" if self.layers == 1 else f", L={self.layers}"
         more += "" if self.directions == 1 else f", D={self.directions}"
+        more += ", ragged" * self.ragged + ", tokens" * self.tokens
         return ", ".join(map(str, self.shape)) + more
 
     def __str__(self) -> str:
@@ -83,9 +104,11 @@ class Case:
             return 5.0 if H <= 128 else 1.5
         if self.dtype == "float64":
             return 1.5
-        if self.work == "training" and self.layers == 1:
+        if self.layers > 1 or self.ragged or self.tokens:
+            return 1.2
+        if self.work == "training":
             return 1.3
-        if (T, N, self.layers) == (100, 1, 1):
+        if (T, N) == (100, 1):
             return 2.0 if H <= 128 else 1.7 if H <= 256 else 1.3
         return 1.2
 
@@ -93,7 +116,7 @@ class Case:
     def least_peak(self) -> float | None:
         """The part of the peak that this case must reach."""
         T, N, I, H = self.shape
-        if N < 32 or min(I, H) < 256 or T < 25:
+        if N < 32 or min(I, H) < 256 or T < 25 or self.ragged or self.tokens:
             return None
         if self.dtype == "float64":
             return 0.80
@@ -150,7 +173,7 @@ def groups(quick: bool = False) -> list[Group]:
         Group("step", "One step, H to 128", _cases(("step",), small), 7.0),
         Group("large-step", "One step, H from 256", _cases(("step",), large), 2.0),
         Group("float64", "float64", double, 2.6),
-        Group("network", "Networks", _networks(quick), 2.5),
+        Group("network", "Networks, lengths, tokens", _networks(quick), 2.5),
     ]
 
 
@@ -158,11 +181,12 @@ def _networks(quick: bool) -> tuple[Case, ...]:
     two = (8, 8, 32, 32) if quick else (50, 64, 256, 256)
     three = (10, 1, 32, 32) if quick else (100, 1, 128, 128)
     works = ("inference", "training")
-    # Ragged batches (lengths=) and token input belong here as soon as rnnext has these
-    # options: a field of Case, and the call of every peer in peers/.
+    batch = (8, 8, 16, 32) if quick else (100, 64, 128, 256)
     return (
         *_cases(works, [two], layers=2, directions=2),
         *_cases(works, [three], layers=3),
+        *_cases(works, [batch], ragged=True),
+        *_cases(works, [batch], tokens=True),
     )
 
 
@@ -174,7 +198,9 @@ class Problem:
     parameters : dict of str to ndarray
         By PyTorch's names and shapes.
     x, dy : ndarray
-        Input (T, N, I) and incoming gradient (T, N, D * H).
+        Input (T, N, I), or token ids (T, N), and incoming gradient (T, N, D * H).
+    lengths : ndarray of shape (N,), or None
+        Of ragged sequences.
     """
 
     def __init__(self, case: Case) -> None:
@@ -182,7 +208,8 @@ class Problem:
         rng = np.random.default_rng(0)
         rows, bound = GATES[case.cell] * H, H**-0.5
         self.parameters = {}
-        for i, inputs in enumerate(case.call.inputs()):
+        vectors = replace(case, tokens=False)
+        for i, inputs in enumerate(vectors.call.inputs()):
             layer, reverse = divmod(i, case.directions)
             end = f"_l{layer}" + ("_reverse" if reverse else "")
             for name, shape in {
@@ -194,4 +221,7 @@ class Problem:
                 drawn = rng.uniform(-bound, bound, shape)
                 self.parameters[name + end] = drawn.astype(case.dtype)
         self.x = rng.standard_normal((T, N, I)).astype(case.dtype)
+        if case.tokens:
+            self.x = rng.integers(I, size=(T, N))
+        self.lengths = case.lengths if case.ragged else None
         self.dy = rng.standard_normal((T, N, case.directions * H)).astype(case.dtype)

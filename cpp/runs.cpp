@@ -15,6 +15,7 @@ Runs::Runs(const Extent& extent, bool reverse) {
     std::vector<Found> found;
     for (index n = 0; n < extent.N; ++n) {
         Found run{n, {}, true};
+        run.times.reserve(std::size_t(extent.lengths ? extent.lengths[n] : extent.T_));
         index held = -1;
         for (index i = 0; i < extent.T_; ++i) {
             const index t = reverse ? extent.T_ - 1 - i : i;

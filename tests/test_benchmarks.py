@@ -45,7 +45,7 @@ def of_bound(case, part, **peers):
 
 def test_groups_hold_every_case_once():
     cases = [case for group in groups() for case in group.cases]
-    assert len(cases) == len(set(cases)) == 39 + 39 + 9 + 6 + 78 + 12
+    assert len(cases) == len(set(cases)) == 39 + 39 + 9 + 6 + 78 + 24
     assert len(SHAPES) == 13
     for cell in CELLS:
         own = [group.only([cell]).cases for group in groups()]
@@ -64,6 +64,8 @@ def test_targets():
     assert steps == [5, 5, 1.5, 1.5]
     assert least("training", (50, 64, 512, 512), dtype="float64") == 1.5
     assert least("training", (100, 1, 128, 128), layers=3) == 1.2
+    for more in ({"ragged": True}, {"tokens": True}):
+        assert least("training", (100, 64, 128, 256), **more) == 1.2
     assert [group.mean for group in groups()] == [2.6, 4, 7, 2, 2.6, 2.5]
 
 
@@ -100,7 +102,19 @@ def test_problem_is_that_of_a_layer():
             layer.load_state_dict(problem.parameters)
             y, _ = layer(problem.x)
             assert y.shape == problem.dy.shape
-            assert problem.x.dtype == problem.dy.dtype == case.dtype
+            assert problem.dy.dtype == case.dtype
+            assert problem.x.dtype == ("int64" if case.tokens else case.dtype)
+
+
+def test_work_is_that_of_the_steps_that_there_are():
+    shape = (100, 64, 128, 256)
+    whole = Case("inference", "lstm", shape).call
+    ragged = Case("inference", "lstm", shape, ragged=True)
+    tokens = Case("inference", "lstm", shape, tokens=True).call
+    assert ragged.call.batch == round(ragged.lengths.sum() / 100)
+    assert 1 <= ragged.lengths.min() <= ragged.lengths.max() <= 100
+    assert 0.4 < ragged.call.flops / whole.flops < 0.6
+    assert tokens.flops == whole.flops * 256 / (128 + 256)
 
 
 def test_peers_know_what_they_can_do():
@@ -355,7 +369,7 @@ def test_markdown():
         table = table[: next(j for j, line in enumerate(table) if line[:1] != "|")]
         assert {line.count("|") for line in table} == {columns}
         rows += len(table) - 2
-    assert rows == len(groups()) + 183 - 1
+    assert rows == len(groups()) + 195 - 1
     assert f"* {PEERS['jax'].title}: {PEERS['jax'].settings}" in lines
 
 
@@ -394,9 +408,9 @@ def test_scaling_runs(tmp_path, capsys):
     assert compare.main([*options, "--json", str(path)]) == 0
     found = json.loads(path.read_text())
     assert found["threads"] == [1, 2]
-    assert len(found["results"]) == 4
+    assert len(found["results"]) == 8
     assert all(s > 0 for entry in found["results"] for s in entry["seconds"])
-    assert len(capsys.readouterr().out.splitlines()) == 5
+    assert len(capsys.readouterr().out.splitlines()) == 9
 
 
 def test_a_peer_that_is_not_installed_is_left_out(monkeypatch, capsys):

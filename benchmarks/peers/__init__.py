@@ -5,7 +5,8 @@ Each has a module here, named as the library is, with
 start(threads)            called once, before anything else
 calls(case, problem)      name -> function without arguments, ways to make the call: the
                           fastest counts. Its result is a list of arrays: y; of training
-                          dx and the gradient of weight_hh_l0; of a step h.
+                          dx (with tokens the gradient of weight_ih_l0) and the gradient
+                          of weight_hh_l0; of a step h.
 """
 
 from __future__ import annotations
@@ -46,13 +47,15 @@ PEERS = {
     "torch": Peer(
         "PyTorch",
         "`torch.nn` layers; `inference_mode` but for training, which sets gradients to "
-        "None before every call; a step is the faster of the cell and the layer, T = 1",
+        "None before every call; a step is the faster of cell and layer, T = 1; "
+        "lengths by `pack_padded_sequence`, not sorted, tokens by `one_hot`",
         ("torch",),
     ),
     "onnxruntime": Peer(
         "ONNX Runtime",
         "session made once, `ORT_ENABLE_ALL`, intra-op threads as given, inter-op 1; "
-        "the faster of `run` and IO binding; float32 inference is all it has",
+        "the faster of `run` and IO binding; lengths and `OneHot` are in the model; "
+        "float32 inference is all it has",
         ("onnxruntime", "onnx"),
         ("inference", "step"),
         ("float32",),
@@ -61,7 +64,8 @@ PEERS = {
         "OpenVINO",
         "model compiled once, `PERFORMANCE_HINT` LATENCY, `INFERENCE_NUM_THREADS` as "
         "given, `INFERENCE_PRECISION_HINT` f32, tensors set once; the faster of "
-        "`infer` and `start_async` with `wait`; float32 inference is all it has",
+        "`infer` and `start_async` with `wait`; the model of ONNX Runtime; float32 "
+        "inference is all it has",
         ("openvino", "onnx"),
         ("inference", "step"),
         ("float32",),
@@ -71,7 +75,8 @@ PEERS = {
         "jitted once per case: `lax.scan` over time with the input projection before "
         "it, training by `vjp`; the faster of weights by row and by column; arrays on "
         "the device, `block_until_ready`; XLA takes the CPUs that its process may "
-        "use, which are as many as the threads",
+        "use, which are as many as the threads; ragged batches by a mask at every "
+        "step, tokens by a gather",
         ("jax",),
     ),
 }

@@ -46,6 +46,9 @@ def _training(
         def network(parameters: Any, x: Any) -> Any:
             return _network(case, parameters, x, turn)
 
+        if case.tokens:  # integers have no gradient
+            y, back = jax.vjp(lambda parameters: network(parameters, x), parameters)
+            return y, (*back(dy), None)
         y, back = jax.vjp(network, parameters, x)
         return y, back(dy)
 
@@ -53,8 +56,11 @@ def _training(
 
     def call() -> list[Any]:
         _, (gradients, dx) = jax.block_until_ready(train(parameters, x, dy))
+        first = gradients["weight_ih_l0"] if case.tokens else dx
         d_weight = gradients["weight_hh_l0"]
-        return [dx, d_weight if by_row else d_weight.T]
+        if by_row:
+            return [first, d_weight]
+        return [first.T if case.tokens else first, d_weight.T]
 
     return call
 
@@ -82,8 +88,9 @@ def _steps(
 
 
 def _network(case: Case, parameters: Any, x: Any, turn: Turn) -> Any:
-    zero = jnp.zeros((case.shape[1], case.shape[3]), x.dtype)
+    zero = jnp.zeros((case.shape[1], case.shape[3]), case.dtype)
     start = (zero, zero) if case.cell == "lstm" else zero
+    exists = jnp.arange(case.shape[0])[:, None, None] < case.lengths[:, None]
     for layer in range(case.layers):
         outputs = []
         for direction in range(case.directions):
@@ -97,12 +104,18 @@ def _network(case: Case, parameters: Any, x: Any, turn: Turn) -> Any:
                 parameters["bias_ih" + end],
             )
 
-            def step(state: Any, a: Any, w_hh: Any = w_hh, b_hh: Any = b_hh) -> Any:
-                state = _cell(case.cell, a, state, w_hh, b_hh)
-                return state, state[0] if case.cell == "lstm" else state
+            def step(state: Any, at: Any, w_hh: Any = w_hh, b_hh: Any = b_hh) -> Any:
+                a, exists = at
+                new = _cell(case.cell, a, state, w_hh, b_hh)
+                if not case.ragged:
+                    return new, new[0] if case.cell == "lstm" else new
+                kept = jax.tree.map(lambda n, s: jnp.where(exists, n, s), new, state)
+                h = new[0] if case.cell == "lstm" else new
+                return kept, jnp.where(exists, h, 0)
 
-            inputs = x @ w_ih + b_ih
-            _, y = jax.lax.scan(step, start, inputs, reverse=direction == 1)
+            inputs = (w_ih[x] if case.tokens and not layer else x @ w_ih) + b_ih
+            at = inputs, exists
+            _, y = jax.lax.scan(step, start, at, reverse=direction == 1)
             outputs.append(y)
         x = jnp.concatenate(outputs, axis=-1) if len(outputs) > 1 else outputs[0]
     return x

@@ -15,7 +15,8 @@ ORDER = {"rnn": (0,), "gru": (1, 0, 2), "lstm": (0, 3, 1, 2)}
 def model(case: Case, problem: Problem, stateful: bool = False) -> bytes:
     """The model, serialised.
 
-    Inputs: x, and of a stateful one h (and c), each (D, N, H). Outputs: y (T, D, N, H),
+    Inputs: x, vectors or token ids, and of a stateful one h (and c), each (D, N, H);
+    lengths are a constant. Outputs: y (T, D, N, H),
     or of a stateful one h_n (and c_n).
     """
     T, N, I, H = case.shape
@@ -23,7 +24,15 @@ def model(case: Case, problem: Problem, stateful: bool = False) -> bytes:
     kind = TensorProto.DOUBLE if case.dtype == "float64" else TensorProto.FLOAT
     states = ["h", "c"][: 1 + (case.cell == "lstm")] if stateful else []
     nodes, constants = [], {}
-    x = "x"
+    x, lengths = "x", ""
+    if case.tokens:
+        x = "vectors"
+        constants["depth"] = np.array(I)
+        constants["off and on"] = np.array([0, 1], case.dtype)
+        nodes.append(helper.make_node("OneHot", ["x", "depth", "off and on"], [x]))
+    if problem.lengths is not None:
+        lengths = "lengths"
+        constants[lengths] = problem.lengths.astype(np.int32)
     for layer in range(case.layers):
         names = {k: f"{k}{layer}" for k in "WRB"}
         constants |= _weights(case, problem, layer, names)
@@ -39,7 +48,7 @@ def model(case: Case, problem: Problem, stateful: bool = False) -> bytes:
         nodes.append(
             helper.make_node(
                 case.cell.upper(),
-                [x, *names.values(), "", *states],
+                [x, *names.values(), lengths, *states],
                 ["", *(f"{s}_n" for s in states)] if stateful else [y],
                 hidden_size=H,
                 direction="bidirectional" if D == 2 else "forward",
@@ -48,10 +57,13 @@ def model(case: Case, problem: Problem, stateful: bool = False) -> bytes:
         )
         x = y
 
-    def value(name: str, shape: tuple[int, ...]) -> Any:
+    def value(name: str, shape: tuple[int, ...], kind: int = kind) -> Any:
         return helper.make_tensor_value_info(name, kind, shape)
 
-    inputs = [value("x", (T, N, I)), *(value(s, (D, N, H)) for s in states)]
+    given = value("x", (T, N), TensorProto.INT64)
+    if not case.tokens:
+        given = value("x", (T, N, I))
+    inputs = [given, *(value(s, (D, N, H)) for s in states)]
     outputs = [value(f"{s}_n", (D, N, H)) for s in states] or [value(x, (T, D, N, H))]
     tensors = [numpy_helper.from_array(v, k) for k, v in constants.items()]
     graph = helper.make_graph(nodes, "rnn", inputs, outputs, tensors)

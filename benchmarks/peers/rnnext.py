@@ -28,17 +28,20 @@ def make(case: Case, problem: Problem) -> Any:
 
 def calls(case: Case, problem: Problem) -> dict[str, Callable[[], list[Any]]]:
     layer, x, dy = make(case, problem), problem.x, problem.dy
+    lengths = problem.lengths
 
     def train() -> list[Any]:
         with layer.writable():
             pass  # marks the weights as changed
-        _, _, cache = layer.forward(x)
+        _, _, cache = layer.forward(x, lengths=lengths)
         gradients = layer.backward(cache, dy)
-        return [gradients.x, gradients.parameters["weight_hh_l0"]]
+        of = gradients.parameters
+        first = of["weight_ih_l0"] if case.tokens else gradients.x
+        return [first, of["weight_hh_l0"]]
 
     if case.work == "training":
         return {"forward and backward": train}
     if case.work == "inference":
-        return {"call": lambda: [layer(x)[0]]}
+        return {"call": lambda: [layer(x, lengths=lengths)[0]]}
     stream, out = layer.stream(), np.empty((1, case.shape[3]), case.dtype)
     return {"stream": lambda: [stream.step(x[0], out)]}

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from cases import Case, Problem
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 _mode = ExitStack()
 
@@ -27,19 +28,29 @@ def calls(case: Case, problem: Problem) -> dict[str, Callable[[], list[Any]]]:
     )
     layer.load_state_dict({k: torch.tensor(v) for k, v in problem.parameters.items()})
     x, dy = torch.tensor(problem.x), torch.tensor(problem.dy)
+    lengths = torch.tensor(case.lengths)
     if case.work != "training":
         _mode.enter_context(torch.inference_mode())
 
+    def output(x: Any) -> Any:
+        if case.tokens:
+            x = torch.nn.functional.one_hot(x, case.shape[2]).to(dy.dtype)
+        if problem.lengths is None:
+            return layer(x)[0]
+        packed = pack_padded_sequence(x, lengths, enforce_sorted=False)
+        return pad_packed_sequence(layer(packed)[0], total_length=len(x))[0]
+
     def train() -> list[Any]:
         layer.zero_grad(set_to_none=True)
-        leaf = x.detach().requires_grad_()
-        layer(leaf)[0].backward(dy)
-        return [leaf.grad, layer.weight_hh_l0.grad]
+        leaf = x if case.tokens else x.detach().requires_grad_()
+        output(leaf).backward(dy)
+        first = layer.weight_ih_l0 if case.tokens else leaf
+        return [first.grad, layer.weight_hh_l0.grad]
 
     if case.work == "training":
         return {"forward and backward": train}
     if case.work == "inference":
-        return {"call": lambda: [layer(x)[0]]}
+        return {"call": lambda: [output(x)]}
     return {"layer": _steps(layer, x), "cell": _steps(_cell(case, problem), x[0])}
 
 

@@ -44,14 +44,16 @@ def covered(
         None if flags is None else checked_mask(name, flags, steps, batch, batch_first)
         for name, flags in (("mask", mask), ("reset", reset))
     )
-    if exists is resets is None and counts is not None and (counts == steps).all():
+    flags = exists is not None or resets is not None
+    if counts is not None and not flags and min(counts, default=steps) == steps:
         return None
+    ends = None if counts is None else np.array(counts, np.intp)
     hold = pad == "hold"
-    return _core.Coverage(steps, N, counts, exists, resets, tuple(reverse), hold)
+    return _core.Coverage(steps, N, ends, exists, resets, tuple(reverse), hold)
 
 
-def checked_lengths(value: object, steps: int, N: int) -> NDArray[np.intp]:
-    """(N,), each from 0 to `steps`."""
+def checked_lengths(value: object, steps: int, N: int) -> list[int]:
+    """Of N sequences, each from 0 to `steps`."""
     array = plain_array("lengths", value)
     if array.dtype.kind not in ("iu" if array.size else "iuf"):  # [] is of floats
         raise TypeError(f"lengths: expected integers, got dtype {array.dtype}")
@@ -59,13 +61,13 @@ def checked_lengths(value: object, steps: int, N: int) -> NDArray[np.intp]:
         raise ValueError(
             f"lengths: expected shape {describe('N', (N,))}, got {array.shape}"
         )
-    wrong = np.flatnonzero((array < 0) | (array > steps))
-    if wrong.size:
-        n = wrong[0]
-        raise ValueError(
-            f"lengths: expected 0 to T={steps}, got {array[n]} for sequence {n}"
-        )
-    return np.require(array, np.intp, ("C", "A", "E"))
+    counts: list[int] = array.tolist()  # of a batch, faster than as an array
+    for n, length in enumerate(counts):
+        if not 0 <= length <= steps:
+            raise ValueError(
+                f"lengths: expected 0 to T={steps}, got {length} for sequence {n}"
+            )
+    return counts
 
 
 def checked_mask(

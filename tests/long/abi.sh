@@ -68,6 +68,7 @@ for version in "${pythons[@]}"; do
     rm -rf "$dist"
     # An environment for the build alone: no NumPy in it.
     "$python" -m venv --clear "$work/build-$version"
+    "$work/build-$version/bin/pip" install -q -U pip  # the bundled one may lack -C
     "$work/build-$version/bin/pip" install -q scikit-build-core 'pybind11>=3.0.2' ninja cmake
     ! "$work/build-$version/bin/python" -c 'import numpy' 2>/dev/null
     PATH="$work/build-$version/bin:$PATH" "$work/build-$version/bin/pip" wheel -q --no-deps \

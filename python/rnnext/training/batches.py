@@ -71,7 +71,8 @@ def truncated_bptt(
     if lengths is not None:
         if x.ndim < 2:
             raise ValueError(f"lengths: expected with x (T, N, ...), got {x.shape}")
-        ends = checked_lengths(lengths, T, x.shape[1 - time_axis])
+        counts = checked_lengths(lengths, T, x.shape[1 - time_axis])
+        ends = np.array(counts, np.intp)
 
     def piece(t: int) -> tuple[Any, ...]:
         inside = (slice(None),) * time_axis + (slice(t, t + size),)
