@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// One micro-kernel and the loops around it: every product of forward and backward.
+// One micro-kernel and the products of rows with packed matrices; those of two
+// operands that both have just been computed are in gradient.hpp.
 //
 //            panels of B, 2 vectors wide            C tile = C0 + sum of blocks of K
 //             k  [b0 b1]                            each block: M x 2 accumulators from
@@ -47,6 +48,9 @@ template <class T> struct Tile {
     index c0_row;
     T* c;
     index c_row, c_panel;
+    // What is read next, of which every block of sums calls for so many cache lines.
+    const T* ahead = nullptr;
+    index ahead_lines = 0;
 };
 
 // The product over up to sum_block values of k. `packed_a`: A is [k][M], else rows of
@@ -129,7 +133,10 @@ void micro_kernel(const Tile<T>& t) noexcept {
                                    at % (NV * lanes<T>));
             });
         });
+    const T* ahead = t.ahead;
     for (index k = 0; k < t.k; k += sum_block) {
+        for (index i = 0; i < t.ahead_lines; ++i, ahead += line)
+            __builtin_prefetch(ahead, 0, 2);
         Vec<T> acc[M][P * NV] = {};
         multiply_block<T, M, P, NV, packed_a>(packed_a ? t.a + k * M : t.a + k, t.a_row,
                                               t.b + k * NV * lanes<T>, t.b_panel,
@@ -171,7 +178,7 @@ RNNEXT_INLINE void run_tile(index rows, index panels, const Tile<T>& t) {
 
 // Rows in tiles of nearly equal height.
 template <class F> RNNEXT_INLINE void for_row_tiles(index rows, F&& f) {
-    const index tiles = (rows + row_tile - 1) / row_tile;
+    const index tiles = ceil_div(rows, row_tile);
     for (index i = 0, begin = 0; i < tiles; ++i) {
         const index end = rows * (i + 1) / tiles;
         f(begin, end - begin);
@@ -182,20 +189,29 @@ template <class F> RNNEXT_INLINE void for_row_tiles(index rows, F&& f) {
 // ---- products ---------------------------------------------------------------
 
 // Panels that follow each other in B and C, times all rows of A. Few rows take several
-// panels at a time; many rows keep one panel in the nearest cache.
+// panels at a time; many rows keep one panel in the nearest cache, and the next comes
+// to the second one meanwhile, as long panels are many and come from afar.
 template <class T, int NV>
 RNNEXT_INLINE void product_block(const T* a, index a_row, index rows, const T* b,
                                  index k, index panels, const T* c0, index c0_row, T* c,
                                  index c_row) {
     constexpr index width = NV * lanes<T>;
     const index together = rows < row_tile ? panels_at_once(int(rows)) : 1;
+    constexpr index line = 64 / index(sizeof(T)), long_panel = 16384 / index(sizeof(T));
+    const index blocks = ceil_div(k, sum_block);
+    const index tiles = ceil_div(rows, index(row_tile));
+    const bool from_afar = tiles > 1 && k * width > long_panel;
+    const index lines = from_afar ? ceil_div(k * width / line, tiles * blocks) : 0;
     for (index p = 0; p < panels; p += together) {
         const index count = min(together, panels - p);
+        const T* ahead = b + (p + count) * k * width;
         for_row_tiles(rows, [&](index m, index height) RNNEXT_LAMBDA {
             run_tile<T, NV, false>(height, count,
                                    {a + m * a_row, a_row, b + p * k * width, k * width,
                                     k, c0 + m * c0_row + p * width, c0_row,
-                                    c + m * c_row + p * width, c_row, width});
+                                    c + m * c_row + p * width, c_row, width, ahead,
+                                    lines});
+            ahead += blocks * lines * line;
         });
     }
 }
@@ -272,98 +288,6 @@ void product_exact(const T* a, index a_row, index rows, const Packed<T>& b,
                              0, c + m * c_row + last, c_row, 0},
                             b.units - last);
     });
-}
-
-// Sums of so few products that a tile would take longer to begin than to compute: C row
-// by row, K from the k-th rows of A and B.
-template <class T, int K>
-void outer_products(const T* a, index a_row, Range range,
-                                  const Packed<T>& b, index k, bool fresh, T* c,
-                                  index c_row) {
-    static constexpr T zeros[lanes<T>] = {};
-    const index full = b.units / block_units<T>;
-    const index left = b.units - full * block_units<T>;
-    const index width = block_width<T>(b.units, full);
-    for (index row = range.begin; row < range.end; ++row) {
-        Vec<T> x[K];
-        unroll<K>([&](auto i)
-                      RNNEXT_LAMBDA { x[i] = splat(a[(k + i) * a_row + row]); });
-        const auto sum = [&](const T* w, index w_row) RNNEXT_LAMBDA {
-            Vec<T> s = {};
-            unroll<K>([&](auto i)
-                          RNNEXT_LAMBDA { s = fma(x[i], load(w + i * w_row), s); });
-            return s;
-        };
-        T* to = c + row * c_row;
-        const T* w = b.data + k * block_units<T>;
-        for (index block = 0; block < full; ++block) {
-            unroll<2>([&](auto v) RNNEXT_LAMBDA {
-                constexpr index at = v * lanes<T>;
-                store(to + at, load(fresh ? zeros : to + at) +
-                                   sum(w + at, block_units<T>));
-            });
-            w += block_units<T> * b.k;
-            to += block_units<T>;
-        }
-        w = panel_at(b, full) + k * width;
-        for (index v = 0; v < left; v += lanes<T>) {
-            const Vec<T> before =
-                fresh ? Vec<T>{} : load_partial(to + v, left - v);
-            store_partial(to + v, before + sum(w + v, width), left - v);
-        }
-    }
-}
-
-template <class T>
-void gradient(const T* a, index a_row, Range range, const Packed<T>& b, bool add, T* c,
-              index c_row, T* scratch) noexcept {
-    static constexpr T zeros[block_units<T>] = {};
-    const index blocks = (b.units + block_units<T> - 1) / block_units<T>;
-    for (index k = 0; k < b.k; k += gradient_rows) {
-        const index kn = min(gradient_rows, b.k - k);
-        const bool fresh = k == 0 && !add;
-        if (kn <= 4) {
-            constexpr decltype(&outer_products<T, 1>) of_rows[] = {
-                outer_products<T, 1>, outer_products<T, 2>, outer_products<T, 3>,
-                outer_products<T, 4>};
-            of_rows[kn - 1](a, a_row, range, b, k, fresh, c, c_row);
-            continue;
-        }
-        for_row_tiles(range.end - range.begin, [&](index m,
-                                                   index height) RNNEXT_LAMBDA {
-            const index row = range.begin + m;
-            for (index i = 0; i < kn; ++i)
-                copy_elements(scratch + i * height, a + (k + i) * a_row + row, height);
-            for (index block = 0; block < blocks; ++block) {
-                const index u = block * block_units<T>;
-                const index filled = min(block_units<T>, b.units - u);
-                T* const to = c + row * c_row + u;
-                run_exact<T, true>(
-                    height,
-                    {scratch, 0,
-                     panel_at(b, block) + k * block_width<T>(b.units, block), 0, kn,
-                     fresh ? zeros : to, fresh ? 0 : c_row, to, c_row, 0},
-                    filled);
-            }
-        });
-    }
-}
-
-// A plain chain over thousands of rows would be the least exact of all gradients; with
-// the rounding of each addition carried along (Kahan 1965) its length does not matter.
-template <class T>
-void column_sums(const T* a, index a_row, index k, Range range, T* out) noexcept {
-    for (index m = range.begin; m < range.end; m += lanes<T>) {
-        const index count = range.end - m;
-        Vec<T> sum = {}, lost = {};
-        for (index i = 0; i < k; ++i) {
-            const Vec<T> next = load_partial(a + i * a_row + m, count) - lost;
-            const Vec<T> total = sum + next;
-            lost = (total - sum) - next;
-            sum = total;
-        }
-        store_partial(out + m, load_partial(out + m, count) + sum, count);
-    }
 }
 
 }  // namespace rnnext::RNNEXT_NAMESPACE

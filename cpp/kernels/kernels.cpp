@@ -7,6 +7,7 @@
 #include "calibrate.hpp"
 #include "cells.hpp"
 #include "gemm.hpp"
+#include "gradient.hpp"
 #include "math.hpp"
 #include "scan.hpp"
 
