@@ -61,7 +61,8 @@ py::object close_views(const py::dict& views, const py::dict& given) {
     py::object kept = made(PyTuple_New(count));
     for (const auto& [name, view] : views)
         if (count > 0 && is_kept(name, view))
-            PyTuple_SET_ITEM(kept.ptr(), --count, py::object(name, true).release().ptr());
+            PyTuple_SET_ITEM(kept.ptr(), --count,
+                             py::object(name, true).release().ptr());
     return kept;
 }
 
