@@ -24,7 +24,7 @@ LAYER = rnnext.LSTM(3, 4, rng=0)
         ),
         (lambda: rnnext.GRU(3, hiden_size=4), "did you mean hidden_size"),
         (lambda: rnnext.RNNCell(3, 4, nonlinearty="relu"), "did you mean nonlinearity"),
-        (lambda: rnnext.Linear(3, 4, bais=False), "did you mean bias"),
+        (lambda: rnnext.Linear(3, 4, biases=False), "did you mean bias"),
         (lambda: rnnext.Embedding(3, 4, padding=0), "did you mean padding_idx"),
         (lambda: rnnext.Dropout(rate=0.5), r"\(arguments: p, rng\)"),
         (lambda: rnnext.Adam(lr=0.1), r"Adam: .* 'lr'.*\(arguments: learning_rate, b"),

@@ -33,9 +33,9 @@ class NamedArguments:
     Examples
     --------
     >>> import rnnext
-    >>> rnnext.Linear(3, 4, bais=False)
+    >>> rnnext.Linear(3, 4, biases=False)
     Traceback (most recent call last):
-    TypeError: Linear: unknown argument 'bais'; did you mean bias? (arguments: \
+    TypeError: Linear: unknown argument 'biases'; did you mean bias? (arguments: \
 in_features, out_features, bias, dtype, rng)
     """
 
