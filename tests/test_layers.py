@@ -697,3 +697,22 @@ def test_nested_writable_blocks_lose_nothing():
         outer["bias_ih_l0"][3:] = 2
     kept[:] = 9
     assert layer.parameters["bias_ih_l0"].tolist() == [1] * 3 + [2] * 9
+
+
+def test_a_block_that_could_not_begin_leaves_the_layer_closed(monkeypatch):
+    layer = rnnext.GRU(3, 4, rng=0)
+
+    def refuse(views):
+        raise MemoryError
+
+    monkeypatch.setattr("rnnext._parameters._InPlace", refuse)
+    with pytest.raises(MemoryError), layer.writable():
+        pass
+    layer(np.zeros((2, 1, 3), np.float32))
+    assert layer._packed[False] is not None  # else it is packed in every call
+
+
+def test_a_block_is_entered_once():
+    block = rnnext.GRU(3, 4).writable()
+    with block, pytest.raises(RuntimeError, match="one block for each call"), block:
+        pass

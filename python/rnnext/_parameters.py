@@ -64,8 +64,13 @@ class _Block(AbstractContextManager[dict[str, Array]]):
     def __enter__(self) -> dict[str, Array]:
         if self._views is not None:
             raise RuntimeError("writable: expected one block for each call of it")
-        views = self._owner._opened()
-        self._views, self._given = views, _InPlace(views)
+        owner = self._owner
+        with owner._lock:
+            views = _core.writable_views(owner._arrays)
+            self._views, self._given = views, _InPlace(views)
+            # Last of all: who has no memory to begin leaves the layer closed.
+            owner._open.append(views)
+            owner._packed[:] = _NOT_PACKED
         return self._given
 
     def __exit__(self, *_: object) -> None:
@@ -176,13 +181,6 @@ class Parametrised(NamedParameters):
         0.0
         """
         return _Block(self)
-
-    def _opened(self) -> dict[str, Array]:
-        with self._lock:
-            views = _core.writable_views(self._arrays)
-            self._open.append(views)
-            self._packed[:] = _NOT_PACKED
-        return views
 
     def _close(self, views: dict[str, Array], given: _InPlace) -> None:
         with self._lock:
