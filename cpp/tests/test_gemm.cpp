@@ -26,7 +26,7 @@ template <class T> std::vector<T> integers(index n, unsigned seed) {
 
 const std::vector<index> rows_tried = {0, 1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 25};
 const std::vector<index> units_tried = {1, 3, 4, 7, 8, 9, 16, 17, 31, 33, 65};
-const std::vector<index> k_tried = {1, 2, 127, 128, 129, 260};
+const std::vector<index> k_tried = {1, 2, 3, 4, 5, 127, 128, 129, 260};
 
 }  // namespace
 
