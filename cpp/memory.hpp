@@ -18,14 +18,17 @@ namespace rnnext {
 
 constexpr std::size_t alignment = 64;
 
-// The product of sizes, in elements; std::bad_alloc where bytes would overflow.
+// More than any machine has, and little enough that what is added for alignment cannot
+// overflow.
+constexpr index max_bytes = PTRDIFF_MAX / 64;
+
+// The product of sizes, in elements; std::bad_alloc where that is too much.
 template <class T> index elements(std::initializer_list<index> sizes) {
     index total = 1;
     for (const index size : sizes)
         if (size < 0 || __builtin_mul_overflow(total, size, &total))
             throw std::bad_alloc();
-    index bytes;
-    if (__builtin_mul_overflow(total, index(sizeof(T)), &bytes)) throw std::bad_alloc();
+    if (total > max_bytes / index(sizeof(T))) throw std::bad_alloc();
     return total;
 }
 
