@@ -37,6 +37,8 @@ template <class T> struct LayerForward {
     T *h_n = nullptr, *c_n = nullptr;  // [N, H]; c_n may be null
     const T* factors = nullptr;  // of h where products read it, [N, H], null is one
     const LayerCache<T>* cache = nullptr;  // null: inference
+
+    Sequences steps() const { return {T_, N, reverse, runs}; }
 };
 
 template <class T> struct LayerBackward {

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "side_by_side.hpp"
+
 namespace rnnext {
 namespace {
 
@@ -114,41 +116,59 @@ template <class T> void forward(const NetworkForward<T>& call, Interrupt interru
                            ? nullptr
                            : scratch.take<T>({call.T_, N, stack.widest_input()});
 
-    const T* x = call.x;
+    const auto output_of = [&](index l) {
+        return l == L - 1            ? call.y[0]
+               : call.caches.empty() ? between[l & 1]
+                                     : call.outputs[std::size_t(l)];
+    };
+    const auto layer_of = [&](index l, index d) {
+        const index i = l * D + d;
+        T* const y = output_of(l);
+        LayerForward<T> layer{stack[i], call.T_, N, stack.from_end(d)};
+        cover(layer, call.coverage, d);
+        layer.x = l == 0 ? call.x : output_of(l - 1);
+        if (l == 0) layer.tokens = call.tokens;
+        if (!call.masks.recurrent.empty())
+            layer.factors = call.masks.recurrent[std::size_t(i)];
+        layer.h_0 = at(call.h_0, i * h_size);
+        layer.c_0 = at(call.c_0, i * c_size);
+        layer.y = d == 0                         ? y
+                  : stack.merge == Merge::concat ? y + P
+                  : stack.is_merged()            ? other
+                                                 : call.y[1];
+        layer.y_row = width;
+        layer.h_n = call.h_n + i * h_size;
+        layer.c_n = at(call.c_n, i * c_size);
+        if (!call.caches.empty()) layer.cache = &call.caches[std::size_t(i)];
+        return layer;
+    };
+
+    // Between two layers, outputs may lie where those of two layers before lay: who
+    // reads these has been there.
+    if (call.T_ > 1 && D == 1 && L > 1 && !dropped && call.masks.between.empty()) {
+        std::vector<LayerForward<T>> layers;
+        for (index l = 0; l < L; ++l) layers.push_back(layer_of(l, 0));
+        if (side_by_side(layers, Order::in_stack, interrupt)) return;
+    }
     for (index l = 0; l < L; ++l) {
-        T* const y = l == L - 1            ? call.y[0]
-                     : call.caches.empty() ? between[l & 1]
-                                           : call.outputs[std::size_t(l)];
-        T* const of_direction[2] = {y, stack.merge == Merge::concat ? y + P
-                                       : stack.is_merged()          ? other
-                                                                    : call.y[1]};
-        for (index d = 0; d < D; ++d) {
-            const index i = l * D + d;
-            LayerForward<T> layer{stack[i], call.T_, N, stack.from_end(d)};
-            cover(layer, call.coverage, d);
-            layer.x = x;
-            if (l == 0) layer.tokens = call.tokens;
+        const bool done =
+            call.T_ > 1 && D == 2 && !dropped &&
+            side_by_side<T>({layer_of(l, 0), layer_of(l, 1)}, Order::any, interrupt);
+        for (index d = 0; d < D && !done; ++d) {
+            LayerForward<T> layer = layer_of(l, d);
             if (dropped) {
-                drop_input(x, layer.tokens, call.masks.input[std::size_t(i)], call.T_,
-                           N, stack[i].input_size, dropped);
+                const index i = l * D + d;
+                drop_input(layer.x, layer.tokens, call.masks.input[std::size_t(i)],
+                           call.T_, N, stack[i].input_size, dropped);
                 layer.x = dropped;
                 layer.tokens = nullptr;
             }
-            if (!call.masks.recurrent.empty())
-                layer.factors = call.masks.recurrent[std::size_t(i)];
-            layer.h_0 = at(call.h_0, i * h_size);
-            layer.c_0 = at(call.c_0, i * c_size);
-            layer.y = of_direction[d];
-            layer.y_row = width;
-            layer.h_n = call.h_n + i * h_size;
-            layer.c_n = at(call.c_n, i * c_size);
-            if (!call.caches.empty()) layer.cache = &call.caches[std::size_t(i)];
             forward(layer, interrupt);
         }
+        T* const y = output_of(l);
         if (stack.is_merged()) merge(stack.merge, y, other, output);
         if (l < L - 1 && !call.masks.between.empty())
             multiply(y, call.masks.between[std::size_t(l)], output);
-        x = y;
     }
 }
 

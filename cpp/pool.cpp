@@ -21,6 +21,8 @@
 namespace rnnext {
 namespace {
 
+constexpr int spins = 4000, yields = 50;
+
 void pause() {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
@@ -34,21 +36,11 @@ double seconds() {
     return std::chrono::duration<double>(clock::now().time_since_epoch()).count();
 }
 
-// Spins, then gives the CPU away between looks, then leaves it: only an idle CPU takes
-// over the work of a busy one, which may be what this waits for. Returns the seconds
-// after the spin.
+// Returns the seconds after the spin.
 template <class Done> double spin_until(Done done) {
-    for (int i = 0; i < 4000; ++i) {
-        if (done()) return 0;
-        pause();
-    }
-    constexpr timespec moment{0, 20000};
-    const double start = seconds();
-    for (int i = 0; !done(); ++i) {
-        if (i < 50) sched_yield();
-        else nanosleep(&moment, nullptr);
-    }
-    return seconds() - start;
+    Waiting waiting;
+    while (!done()) waiting.turn();
+    return waiting.seconds();
 }
 
 // Seconds. Less waiting may be that of a worker waking up.
@@ -189,6 +181,21 @@ std::atomic<int> num_threads{0};
 
 }  // namespace
 
+void Waiting::turn() noexcept {
+    if (turns_ < spins) pause();
+    else if (turns_ < spins + yields) sched_yield();
+    else {
+        constexpr timespec moment{0, 20000};
+        nanosleep(&moment, nullptr);
+    }
+    if (turns_ == spins) start_ = rnnext::seconds();
+    if (turns_ < spins + yields) ++turns_;
+}
+
+double Waiting::seconds() const {
+    return turns_ > spins ? rnnext::seconds() - start_ : 0;
+}
+
 int usable_cpus() {
     int cpus = int(std::thread::hardware_concurrency());
 #if defined(__linux__)
@@ -236,14 +243,19 @@ void run_in_pool(int threads, const std::function<void(const Team&)>& job,
 Stop::Stop(Interrupt interrupt)
     : interrupt_(interrupt), last_(interrupt.pending ? seconds() : 0) {}
 
-bool Stop::now(const Team& team) noexcept {
-    if (team.thread == 0 && interrupt_.pending) {
+bool Stop::asked(int thread) noexcept {
+    if (thread == 0 && interrupt_.pending) {
         const double t = seconds();
         if (t - last_ > 0.05) {
             last_ = t;
             if (interrupt_.pending()) stopped_ = true;
         }
     }
+    return stopped_;
+}
+
+bool Stop::now(const Team& team) noexcept {
+    asked(team.thread);
     // The answer may change only after all have read it, hence the second meeting.
     team.wait();
     const bool answer = stopped_;

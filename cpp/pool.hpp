@@ -19,6 +19,19 @@ constexpr int max_threads = 1024;
 void set_num_threads(int n);
 int get_num_threads();
 
+// A thread that waits for another: spins, then gives the CPU away between looks, then
+// leaves it: only an idle CPU takes over the work of a busy one, which may be what this
+// waits for.
+class Waiting {
+  public:
+    void turn() noexcept;
+    double seconds() const;  // after the spin
+
+  private:
+    int turns_ = 0;
+    double start_ = 0;
+};
+
 // Meetings that one thread has come to, on a cache line that no other thread writes.
 struct alignas(64) Arrivals {
     std::atomic<unsigned> count{0};
@@ -86,6 +99,8 @@ class Stop {
     explicit Stop(Interrupt interrupt);
     // Every thread of the team calls it; all get the same answer.
     bool now(const Team& team) noexcept;
+    // Each thread for itself: an answer that others may get later.
+    bool asked(int thread) noexcept;
     // After the job: throws Interrupted if it was stopped.
     void rethrow() const {
         if (stopped_) throw Interrupted();

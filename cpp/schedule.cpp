@@ -12,7 +12,7 @@ namespace {
 // Under about 4 us a thread is not worth waking, under about 0.4 us not worth meeting
 // at every step.
 constexpr double flops_per_thread = 2e5;
-constexpr double flops_per_step = 1.6e4;
+constexpr double flops_per_step = 1.6e4, flops_per_meeting = 8e3;
 // Between chunks Ctrl-C is looked for: about every 10 ms. A single step of more is cut
 // into slabs of rows.
 constexpr double flops_per_chunk = 5e8;
@@ -30,6 +30,12 @@ template <class T> bool is_resident(const Weights<T>& w) {
            own_cache;
 }
 
+// Operations of a step; narrow layers take the time of a vector or so.
+template <class T> double step_flops(const Weights<T>& w, index rows) {
+    return forward_flops(w.traits, 1, rows, std::max<index>(w.input_size, 16),
+                         std::max<index>(w.hidden_size, 16));
+}
+
 // `work` times the operations of forward; chunks of about `chunk_bytes`, but of at
 // least `chunk_rows` rows.
 template <class T>
@@ -37,10 +43,7 @@ Schedule schedule(const Weights<T>& w, const Sequences& all, double work,
                   index chunk_bytes, index chunk_rows) {
     const index rows = std::max<index>(all.count(), 1);
     const index steps = std::max<index>(all.steps(), 1);
-    // Narrow layers take the time of a vector or so.
-    const double step =
-        work * forward_flops(w.traits, 1, rows, std::max<index>(w.input_size, 16),
-                             std::max<index>(w.hidden_size, 16));
+    const double step = work * step_flops(w, rows);
     Schedule s{};
     if (steps == 1 && step < 2 * flops_per_thread) {  // to plan it would take as long
         s.slab = rows;
@@ -108,6 +111,40 @@ Schedule backward_schedule(const Weights<T>& w, const Sequences& all) {
     return schedule(w, all, 2, index(1) << 20, 512);
 }
 
+// Threads that share a layer meet after every product of every step, and hold a part of
+// its weights each; side by side they need whole ones in their caches.
+template <class T>
+int threads_side_by_side(const Weights<T>& w, const Sequences& all, index layers) {
+    if (all.steps() < 2 || all.count() == 0 || !is_resident(w)) return 1;
+    const Schedule shared = forward_schedule(w, all);
+    if (shared.slab < all.count()) return 1;
+    if (shared.threads > 1 && shared.split == Split::rows) return 1;
+    const double step = step_flops(w, all.count());
+    const int meetings = shared.threads == 1 ? 0 : w.traits.h[1].count ? 2 : 1;
+    const double work = step * double(layers);
+    const int threads =
+        int(std::min<index>(threads_for(work * double(all.steps())), layers));
+    const double time =
+        work / shared.threads + double(layers) * meetings * flops_per_meeting;
+    return work / threads < time ? threads : 1;
+}
+
+// Few steps at a time, that who takes the output of another need not wait long, yet
+// enough rows for the products.
+template <class T>
+Schedule schedule_side_by_side(const Weights<T>& w, const Sequences& all) {
+    Schedule s = forward_schedule(w, all);
+    s.threads = 1;
+    s.slab = std::max<index>(all.count(), 1);
+    const index least = std::max<index>(12 / s.slab, 1);
+    s.chunk = std::min(std::max(all.steps() / 8, least), s.chunk);
+    return s;
+}
+
+template int threads_side_by_side(const Weights<float>&, const Sequences&, index);
+template int threads_side_by_side(const Weights<double>&, const Sequences&, index);
+template Schedule schedule_side_by_side(const Weights<float>&, const Sequences&);
+template Schedule schedule_side_by_side(const Weights<double>&, const Sequences&);
 template Schedule forward_schedule(const Weights<float>&, const Sequences&);
 template Schedule forward_schedule(const Weights<double>&, const Sequences&);
 template Schedule backward_schedule(const Weights<float>&, const Sequences&);

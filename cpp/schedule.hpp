@@ -44,6 +44,13 @@ Schedule forward_schedule(const Weights<T>& weights, const Sequences& all);
 template <class T>
 Schedule backward_schedule(const Weights<T>& weights, const Sequences& all);
 
+// For `layers` like this one side by side, each step of each by one thread: the threads
+// to start, 1 where all threads had better share every layer; and how each layer goes.
+template <class T>
+int threads_side_by_side(const Weights<T>& weights, const Sequences& all, index layers);
+template <class T>
+Schedule schedule_side_by_side(const Weights<T>& weights, const Sequences& all);
+
 // Threads worth starting for work of so many floating-point operations.
 int threads_for(double flops);
 

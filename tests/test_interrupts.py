@@ -6,6 +6,7 @@ from test_process import pytestmark, run  # noqa: F401
 SETUP = """
 layer = rnnext.LSTM(64, 64, 2, bidirectional=True, rng=0)
 dropping = rnnext.GRU(64, 64, 2, dropout=0.5, recurrent_dropout=0.5, rng=0)
+deep, long = rnnext.LSTM(32, 32, 3, rng=0), draw(50000, 1, 32)
 model, linear = rnnext.RNN(32, 32, rng=0), rnnext.Linear(256, 256, rng=0)
 x, wide = draw(1000, 64, 64), draw(40000, 256)
 ids = np.arange(64000).reshape(1000, 64) % 64
@@ -27,6 +28,7 @@ calls = {
     "lengths": lambda: layer.forward(x, lengths=lengths),
     "mask": lambda: dropping(x, mask=np.arange(64000).reshape(1000, 64) % 3 > 0),
     "dropout": lambda: dropping.forward(x),
+    "side by side": lambda: deep(long),
     "backward": lambda: layer.backward(cache),
     "tokens": lambda: layer(ids),
     "strided": lambda: layer(x[::-1, ::-1]),

@@ -180,6 +180,14 @@ py::list plans_of(const PyStack& weights, index T_, index N, bool backward) {
         [&](const auto& stack) { return plans(stack, T_, N, backward); });
 }
 
+// Threads that would take layers side by side.
+int side_by_side_of(const PyStack& weights, index T_, index N) {
+    return weights.visit([&](const auto& stack) {
+        return threads_side_by_side(stack.weights.back(), {T_, N, false, nullptr},
+                                    stack.D == 2 ? 2 : stack.layers());
+    });
+}
+
 }  // namespace
 
 void register_stack(py::module_& m) {
@@ -191,6 +199,8 @@ void register_stack(py::module_& m) {
                     py::arg("options") = py::none());
     m.def("plans", &plans_of, py::arg("weights"), py::arg("T"), py::arg("N"),
           py::arg("backward"));
+    m.def("side_by_side", &side_by_side_of, py::arg("weights"), py::arg("T"),
+          py::arg("N"));
 }
 
 }  // namespace rnnext

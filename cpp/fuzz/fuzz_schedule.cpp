@@ -112,6 +112,15 @@ void check(const Weights<T>& w, const Sequences& all, int threads, bool backward
         });
     }
     if (all.T_ * all.N <= 256) check_chunks(plan, all);
+
+    // Of layers like this one side by side, each with all its rows.
+    const int beside = threads_side_by_side(w, all, 3);
+    require(beside >= 1 && beside <= std::min(threads, 3), "threads for layers");
+    if (beside == 1) return;
+    const Schedule own = schedule_side_by_side(w, all);
+    require(own.threads == 1 && own.slab == all.count(), "a layer to each thread");
+    require(own.chunk >= 1 && own.chunk <= all.steps(), "something at a time");
+    if (all.T_ * all.N <= 256) check_chunks(own, all);
 }
 
 template <class T> void check(Input& in, CellKind kind) {

@@ -15,6 +15,7 @@
 #include "dispatch.hpp"
 #include "layer_case.hpp"
 #include "network.hpp"
+#include "schedule.hpp"
 
 namespace rnnext {
 
@@ -76,6 +77,13 @@ std::uint64_t gradients(LayerCase<float>& layer) {
     return hash.value;
 }
 
+// Of a layer above two directions.
+const std::vector<float>& wide_w_ih() {
+    static std::mt19937 random(1);
+    static const std::vector<float> w = drawn<float>(4 * 32 * 64, 0.2, random);
+    return w;
+}
+
 }  // namespace
 
 TEST_CASE("one network, many callers, changing numbers of threads") {
@@ -120,6 +128,41 @@ TEST_CASE("one network, many callers, changing numbers of threads") {
     done = true;
     changer.join();
     CHECK(wrong == 0);
+}
+
+TEST_CASE("layers side by side, and directions") {
+    constexpr CaseShape deep = {40, 2, 32, 32};
+    const LayerCase<float> given(CellKind::lstm, deep, 1);
+    for (const index D : {1, 2}) {
+        Stack<float> stack{D};
+        for (index i = 0; i < 3 * D; ++i)  // in: as many features as out
+            stack.weights.emplace_back(CellKind::lstm, D == 1 || i < D ? 32 : 64, 32,
+                                       i < D ? given.w_ih.data() : wide_w_ih().data(),
+                                       given.w_hh.data(), given.b_ih.data(),
+                                       given.b_hh.data(), false);
+        const index layers = D == 2 ? 2 : 3;
+        std::vector<float> y(std::size_t(deep.T * deep.N * 32 * D));
+        std::vector<float> h(std::size_t(3 * D * deep.N * 32)), c(h.size());
+        const auto bits = [&](int threads) {
+            set_num_threads(threads);
+            const Sequences all{deep.T, deep.N, false, nullptr};
+            const int beside = threads_side_by_side(stack[0], all, layers);
+            CHECK(beside == std::min(threads, int(layers)));
+            NetworkForward<float> call{stack, deep.T, deep.N};
+            call.x = given.x.data();
+            call.y[0] = y.data();
+            call.h_n = h.data();
+            call.c_n = c.data();
+            forward(call, {nullptr});
+            Hash hash;
+            hash.add(y);
+            hash.add(h);
+            hash.add(c);
+            return hash.value;
+        };
+        const std::uint64_t expected = bits(1);
+        for (int k = 0; k < rounds(); ++k) CHECK(bits(2 + k % 3) == expected);
+    }
 }
 
 TEST_CASE("weights are packed and given back on several threads") {

@@ -272,6 +272,9 @@ def plans(
 ) -> list[tuple[int, str, int, int]]:
     """For tests: threads, "rows" or "units", slab, chunk; of every layer, direction."""
 
+def side_by_side(weights: Stack, T: int, N: int) -> int:
+    """For tests: threads that would take layers or directions side by side, or 1."""
+
 def set_isa(name: str) -> None:
     """For tests; weights packed before are repacked by their owner, not here."""
 
