@@ -67,6 +67,7 @@ class Binding:
 
     def __init__(self, layer: Layer) -> None:
         self.layer = layer
+        self._shapes = {name: a.shape for name, a in layer.parameters.items()}
         self._seen: list[object] = []
         self._kept: list[torch.Tensor] = []  # so that no other memory has their address
         self._values: list[torch.Tensor] = []  # copies, if the last call asked for them
@@ -78,6 +79,9 @@ class Binding:
             dtype = None
             for name, parameter in parameters.items():
                 check(name, parameter, dtype)
+                check_shape(
+                    name, parameter, ("",) * len(self._shapes[name]), self._shapes[name]
+                )
                 dtype = parameter.dtype
             self._kept = [p.detach() for p in parameters.values()]
             self._values = [p.clone() for p in self._kept] if compare else []
@@ -100,4 +104,11 @@ def _mark(parameter: torch.Tensor) -> object:
     """What differs where the values may differ."""
     if parameter.is_inference():  # PyTorch counts no changes of these
         return object()
-    return parameter.data_ptr(), parameter._version, parameter.stride()
+    if parameter.layout != torch.strided:  # no memory to tell by; an error follows
+        return object()
+    return (
+        parameter.data_ptr(),
+        parameter._version,
+        parameter.shape,
+        parameter.stride(),
+    )

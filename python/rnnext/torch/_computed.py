@@ -114,6 +114,9 @@ class Computed(nn.Module):
     def _current(self) -> tuple[dict[str, torch.Tensor], Layer]:
         """The parameters, and the layer that is bound to them."""
         parameters = {name: getattr(self, name) for name in self._flat_weights_names}
+        for name, parameter in parameters.items():
+            if parameter is None:
+                raise TypeError(f"{name}: expected a tensor, got None")
         first = self._flat_weights_names[0]
         dtype = str(parameters[first].dtype).removeprefix("torch.")
         if self._binding is None or self._binding.layer.dtype != dtype:
