@@ -1,8 +1,11 @@
 """Small promises of layers and training that stand in no other test."""
 
+import sys
+
 import numpy as np
 
 import rnnext
+from rnnext.training._progress import bar_of
 
 T, N, I, H = 3, 2, 4, 5
 GRU = rnnext.GRU(I, H, rng=0)
@@ -50,3 +53,33 @@ def test_without_need_x_no_gradient_of_the_input():
 
 def test_a_decay_beyond_the_floats_is_infinite():
     assert rnnext.schedules.step_decay(-1.0, 1, 10.0)(10**6) == -np.inf
+
+
+def test_gradients_of_c_one_by_one():
+    lstm = rnnext.LSTM(I, H, num_layers=2, rng=0)
+    y, _, cache = lstm.forward(X)
+    dc = [np.full((T, N, H), n, np.float32) for n in (1, 2)]
+    listed = lstm.backward(cache, dy=np.ones_like(y), dc=dc).x
+    assert np.array_equal(
+        listed, lstm.backward(cache, dy=np.ones_like(y), dc=np.stack(dc)).x
+    )
+
+
+def test_no_masks_without_dropout():
+    assert GRU.forward(X)[2].masks is None
+
+
+def test_a_layer_of_ones_own_takes_any_name():
+    class Mine(rnnext.GRU):
+        def __init__(self, **options):
+            super().__init__(options["inputs"], options["hidden"])
+
+    assert Mine(inputs=2, hidden=3).hidden_size == 3
+
+
+def test_no_bar_without_tqdm(monkeypatch):
+    """Where a person looks and asked for none, a missing package is no mistake."""
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with bar_of(None, [], 1) as bar:
+        bar.update()

@@ -91,6 +91,14 @@ CASES = {
         lambda: load("Cast", to=TensorProto.STRING),
         "attribute to",
     ),
+    "a constant of text": (
+        lambda: load(
+            "Constant",
+            inputs=(),
+            value=helper.make_tensor("t", TensorProto.STRING, [1], [b"text"]),
+        ),
+        "attribute value",
+    ),
     "a sequence of tensors": (
         lambda: rnnext_onnx.load(sequence_input()),
         "expected a tensor, got sequence_type",

@@ -1,6 +1,8 @@
 """Mistakes that few make: each is an error that says what was expected."""
 
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -29,6 +31,11 @@ def backward_of_an_lstm(dc):
     return lstm.backward(cache, dy=np.ones_like(y), dc=dc)
 
 
+def without_a_parameter():
+    with rnnext.GRU(I, H, rng=0).writable() as parameters:
+        del parameters["weight_ih_l0"]
+
+
 CASES = {
     "token ids beyond the integers": (lambda: GRU(HUGE), "x: expected token ids"),
     "a mask that is too long": (
@@ -42,6 +49,20 @@ CASES = {
     "a projection below zero": (
         lambda: rnnext.LSTM(I, H, proj_size=-1),
         "proj_size: expected 0 or more, got -1",
+    ),
+    "a projection as wide as the cell": (
+        lambda: rnnext.LSTM(I, H, proj_size=H),
+        "proj_size: expected less than H=5, got 5",
+    ),
+    "a parameter taken away": (
+        without_a_parameter,
+        "parameters can be changed, not added or removed",
+    ),
+    "a node of three directions": (
+        lambda: exchange.from_onnx(
+            {k: np.repeat(v, 3, 0) for k, v in ONE_NODE.items()}
+        ),
+        "expected D = 1 or 2 first",
     ),
     "a path of bytes": (lambda: rnnext.load(Path()), "expected a str or path, got byt"),
     "a path with a zero": (lambda: rnnext.load("a\0b.npz"), "no file can be called"),
@@ -72,3 +93,24 @@ CASES = {
 def test_mistakes_are_named(call, words):
     with pytest.raises((TypeError, ValueError), match=words):
         call()
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match="No such folder"):
+        write_atomically(tmp_path / "nowhere" / "file", b"content")
+
+
+def test_arrays_by_columns_in_a_file(tmp_path):
+    path = tmp_path / "gru.npz"
+    rnnext.save(path, GRU)
+    with np.load(path) as file:
+        arrays = {name: np.asfortranarray(file[name]) for name in file}
+    np.savez(path, **arrays)
+    with pytest.raises(ValueError, match="is not in the order of rows"):
+        rnnext.load(path)
+
+
+def test_without_scikit_learn_the_message_says_what_to_install():
+    code = "import sys; sys.modules['sklearn'] = None; import rnnext.sklearn"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert 'pip install "rnnext[sklearn]"' in done.stderr.splitlines()[-1]
