@@ -6,7 +6,7 @@ import pytest
 onnx = pytest.importorskip("onnx")
 
 from onnx import TensorProto, helper  # noqa: E402
-from onnx_cases import model_of  # noqa: E402
+from onnx_cases import model_of, recurrent_model  # noqa: E402
 
 from rnnext import onnx as rnnext_onnx  # noqa: E402
 from rnnext.onnx import backend  # noqa: E402
@@ -145,3 +145,24 @@ def test_one_array_and_arrays_by_name_alike():
     prepared = backend.prepare(model_of([node], {"X": X}, ["Y"]))
     for inputs in (X, [X], {"X": X}):
         assert np.array_equal(prepared.run(inputs)[0], X)
+
+
+def gru(**options):
+    given = {
+        "X": np.ones((2, 1, 3)),
+        "W": np.ones((1, 12, 3)),
+        "R": np.ones((1, 12, 4)),
+    }
+    given = {name: array.astype(np.float32) for name, array in given.items()}
+    return rnnext_onnx.load(recurrent_model("GRU", given, hidden_size=4, **options))
+
+
+def test_options_that_no_layer_takes():
+    with pytest.raises(ValueError, match="clip"):
+        gru(clip=-1.0)
+
+
+def test_a_slice_that_begins_before_the_first_going_down():
+    bounds = dict(zip("sean", np.array([[-9], [-20], [1], [-1]]), strict=True))
+    (y,) = run("Slice", inputs=("X", "s", "e", "a", "n"), given=bounds).values()
+    assert y.shape == (2, 0)

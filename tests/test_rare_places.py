@@ -3,12 +3,14 @@
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
 import rnnext
-from rnnext.app import cli, data, files, info
+from rnnext.app import cli, data, files, fit, gates, info
+from rnnext.app.checkpoint import Checkpoint
 from rnnext.app.errors import AppError
 from rnnext.app.interrupt import interruptible
 
@@ -106,6 +108,7 @@ def test_an_exception_of_one_of_several_ranks_ends_the_job(capsys):
 
 def test_plots_of_chosen_units():
     plot = pytest.importorskip("rnnext.plot", exc_type=ImportError)
+    assert plot._units(slice(1, 2), 3) == slice(1, 2)
     assert plot._units([1, -1], 3).tolist() == [1, -1]
     for wrong, words in (([], "a slice, or a list"), ([3], "expected -H to H-1=2")):
         with pytest.raises(ValueError, match=words):
@@ -116,3 +119,38 @@ def test_a_model_of_another_kind_predicts_no_characters():
     other = rnnext.Sequential(rnnext.GRU(2, 3, rng=0), rnnext.Linear(3, 2, rng=0))
     assert not files._predicts_characters(other)
     assert not files._predicts_characters(rnnext.GRU(2, 3, rng=0))
+
+
+def test_a_folder_is_no_checkpoint(tmp_path):
+    with pytest.raises(AppError, match=r"cannot read .*: Is a directory"):
+        Checkpoint.read(str(tmp_path))
+
+
+def test_what_the_library_refuses_names_the_option():
+    def refuse():
+        raise ValueError("expected more")
+
+    with pytest.raises(AppError, match="argument --hidden-size: expected more"):
+        fit.attempt("--hidden-size", refuse)
+
+
+def test_no_gate_of_no_step_is_saturated():
+    assert gates._saturated(np.zeros(0), None) is None
+
+
+class Transposed:
+    """A model whose parameter lies by columns."""
+
+    def __init__(self):
+        self.array = np.asfortranarray(np.arange(6.0).reshape(2, 3))
+
+    @contextmanager
+    def writable(self):
+        yield {"w": self.array}
+
+
+def test_parameters_by_columns_are_shared():
+    model = Transposed()
+    with _ranks().Workers() as workers:
+        workers.broadcast(model)
+    assert np.array_equal(model.array, np.arange(6.0).reshape(2, 3))

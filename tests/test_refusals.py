@@ -100,6 +100,11 @@ def test_a_folder_that_is_not_there(tmp_path):
         write_atomically(tmp_path / "nowhere" / "file", b"content")
 
 
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(OSError, match="not a regular file"):
+        write_atomically(tmp_path, b"content")
+
+
 def test_arrays_by_columns_in_a_file(tmp_path):
     path = tmp_path / "gru.npz"
     rnnext.save(path, GRU)
