@@ -166,3 +166,14 @@ def test_a_slice_that_begins_before_the_first_going_down():
     bounds = dict(zip("sean", np.array([[-9], [-20], [1], [-1]]), strict=True))
     (y,) = run("Slice", inputs=("X", "s", "e", "a", "n"), given=bounds).values()
     assert y.shape == (2, 0)
+
+
+def test_the_largest_of_no_integers_is_the_least():
+    node = helper.make_node("ReduceMax", ["X"], ["Y"], keepdims=0)
+    empty = np.ones((0, 3), np.int32)
+    (y,) = (
+        rnnext_onnx.load(model_of([node], {"X": empty}, ["Y"]))
+        .run({"X": empty})
+        .values()
+    )
+    assert y == np.iinfo(np.int32).min
