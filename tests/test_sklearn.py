@@ -196,3 +196,15 @@ def test_before_and_after_fit():
     model = RNNClassifier(**QUICK).fit(X, Y)
     with pytest.raises(ValueError, match="I=2"):
         model.predict([np.ones((3, 1))])
+
+
+def test_as_it_is_without_standardizing():
+    model = RNNClassifier(standardize=False, **QUICK | {"max_epochs": 1}).fit(X, Y)
+    assert not model.mean_.any()
+    assert (model.scale_ == 1).all()
+
+
+def test_sequences_after_a_table_have_no_names_of_columns():
+    model = RNNClassifier(**QUICK | {"max_epochs": 1})
+    model.feature_names_in_ = np.array(["a", "b"])
+    assert not hasattr(model.fit(X, Y), "feature_names_in_")

@@ -58,11 +58,11 @@ inline std::string text(const Shape& shape) {
 }
 
 using NumpyApi = py::detail::npy_api;
-template <class T> constexpr int type_number = NumpyApi::NPY_DOUBLE_;
-template <> constexpr int type_number<float> = NumpyApi::NPY_FLOAT_;
-template <> constexpr int type_number<bool> = NumpyApi::NPY_BOOL_;
+template <class T> inline constexpr int type_number = NumpyApi::NPY_DOUBLE_;
+template <> inline constexpr int type_number<float> = NumpyApi::NPY_FLOAT_;
+template <> inline constexpr int type_number<bool> = NumpyApi::NPY_BOOL_;
 template <>
-constexpr int type_number<index> =
+inline constexpr int type_number<index> =
     sizeof(long) == sizeof(index) ? NumpyApi::NPY_LONG_ : NumpyApi::NPY_LONGLONG_;
 
 // Null if it is no ndarray.
