@@ -66,12 +66,11 @@ template <class V> RNNEXT_INLINE Reduced<V> reduce(V x) {
     return {n_magic, r};
 }
 
-// 2^n from n + magic, n within the exponent range.
+// 2^n from n + magic; out of the exponent range it wraps, and nobody takes it.
 template <class V> RNNEXT_INLINE V power_of_two(V n_magic) {
     using C = ExpConstants<ScalarOf<V>>;
-    using Integer = IntOf<V>;
-    const Integer one = bits(splat_as<V>(1));
-    return (V)((bits(n_magic) << C::mantissa) + one);
+    const auto one = (WordOf<V>)splat_as<V>(1);
+    return (V)(((WordOf<V>)n_magic << C::mantissa) + one);
 }
 
 // e^r = 1 + q, rounded so that the small part is added last.

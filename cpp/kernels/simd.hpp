@@ -36,6 +36,8 @@ using vf = float __attribute__((vector_size(RNNEXT_VECTOR_BYTES)));
 using vd = double __attribute__((vector_size(RNNEXT_VECTOR_BYTES)));
 using vi32 = int32_t __attribute__((vector_size(RNNEXT_VECTOR_BYTES)));
 using vi64 = int64_t __attribute__((vector_size(RNNEXT_VECTOR_BYTES)));
+using vu32 = uint32_t __attribute__((vector_size(RNNEXT_VECTOR_BYTES)));
+using vu64 = uint64_t __attribute__((vector_size(RNNEXT_VECTOR_BYTES)));
 
 template <class T> struct VecOf;
 template <> struct VecOf<float> {
@@ -47,17 +49,20 @@ template <> struct VecOf<double> {
 template <class T> using Vec = typename VecOf<T>::type;
 template <class T> constexpr int lanes = int(RNNEXT_VECTOR_BYTES / sizeof(T));
 
-// The integer vector of the same lanes, and the scalar of a vector.
+// The integer vectors of the same lanes, signed and not, and the scalar of a vector.
 template <class V> struct Bits;
 template <> struct Bits<vf> {
     using type = vi32;
+    using wrapping = vu32;
     using scalar = float;
 };
 template <> struct Bits<vd> {
     using type = vi64;
+    using wrapping = vu64;
     using scalar = double;
 };
 template <class V> using IntOf = typename Bits<V>::type;
+template <class V> using WordOf = typename Bits<V>::wrapping;
 template <class V> using ScalarOf = typename Bits<V>::scalar;
 
 template <class T> RNNEXT_INLINE Vec<T> load(const T* p) {

@@ -128,8 +128,8 @@ TEST_CASE("a forked child works") {
 }
 
 TEST_CASE("a stop is agreed on by all") {
-    Stop stop(Interrupt{[] { return true; }});
-    std::atomic<int> rounds{0};
+    static std::atomic<int> rounds{0};
+    Stop stop(Interrupt{[] { return rounds > 0; }});
     run_parallel(2, [&](const Team& team) {
         while (!stop.now(team)) ++rounds;
     });
