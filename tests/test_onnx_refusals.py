@@ -10,6 +10,8 @@ from onnx_cases import model_of, recurrent_model  # noqa: E402
 
 from rnnext import onnx as rnnext_onnx  # noqa: E402
 from rnnext.onnx import backend  # noqa: E402
+from rnnext.onnx._node import Operator, read_node  # noqa: E402
+from rnnext.onnx._value import value_of  # noqa: E402
 
 X = np.ones((2, 6), np.float32)
 
@@ -50,6 +52,24 @@ def odd_input():
     model = model_of([helper.make_node("Identity", ["X"], ["Y"])], {"X": X}, ["Y"])
     model.graph.input[0].type.tensor_type.elem_type = TensorProto.STRING
     return model
+
+
+def value_of_code(code):
+    tensor = onnx.TypeProto.Tensor(elem_type=code)
+    return value_of(
+        "input", onnx.ValueInfoProto(name="X", type=onnx.TypeProto(tensor_type=tensor))
+    )
+
+
+def lstm(x, **attributes):
+    """Of one unit."""
+    given = {"X": x} | dict.fromkeys("WR", np.ones((1, 4, 1), np.float32))
+    model = recurrent_model("LSTM", given, hidden_size=1, **attributes)
+    for output in model.graph.output:  # of a wrong x nobody infers it
+        shape = [None] * 3
+        floats = helper.make_tensor_value_info(output.name, TensorProto.FLOAT, shape)
+        output.CopyFrom(floats)
+    return rnnext_onnx.load(model).run({"X": x})
 
 
 CASES = {
@@ -108,6 +128,32 @@ CASES = {
         lambda: load("GreaterOrEqual", inputs=("X", "X"), opset=11),
         "there is no GreaterOrEqual in opset 11",
     ),
+    "an operator after all that is known": (
+        lambda: read_node(
+            helper.make_node("Relu", ["X"], ["Y"], name="it"),
+            14,
+            {"Relu": Operator(lambda: None, 6)},
+        ),
+        "its version of opset 14 is unknown; the newest that is known is of opset 6",
+    ),
+    "constants that do not fit": (
+        lambda: load(
+            "Add",
+            inputs=("a", "b"),
+            given={"a": np.ones(2, np.float32), "b": np.ones(3, np.float32)},
+        ),
+        "it",
+    ),
+    "a kind of number of tomorrow": (lambda: value_of_code(77), "input X: "),
+    "a layer's input of two axes": (
+        lambda: lstm(np.ones((2, 1), np.float32)),
+        r"X: expected 3 axes, got shape \(2, 1\)",
+    ),
+    "a layer's input of other numbers": (
+        lambda: lstm(np.ones((2, 3, 1))),
+        "X: expected float32, as W is, got float64",
+    ),
+    "a layer that cannot be": (lambda: lstm(X[..., None], clip=-1.0), "it.*clip"),
     "an option of the backend": (
         lambda: backend.prepare(
             model_of([helper.make_node("Relu", ["X"], ["Y"])], {"X": X}, ["Y"]),

@@ -134,17 +134,11 @@ def drawn_inputs(
     -------
     dict of str to ndarray
         By name. Integers of one axis are lengths that end no sequence; others are 1.
-
-    Raises
-    ------
-    ValueError
-        If the model does not say how many axes an input has.
     """
     sizes: dict[str, int] = {}
     found: dict[str, Tensor] = {}
     for value in model.inputs:
-        if value.shape is None:
-            raise ValueError(f"input {value.name}: expected a shape in the model")
+        assert value.shape is not None  # a model without is not valid
         if x is not None and not found:
             found[value.name] = fitting(value, x.astype(value.dtype or x.dtype))
             named = enumerate(zip(value.shape, x.shape, strict=True))
