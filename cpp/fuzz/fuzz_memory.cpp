@@ -34,7 +34,7 @@ template <class T> void check_sizes(Input& in) {
             product *= size;
         count = count > std::numeric_limits<index>::max() ? count : count * size;
     }
-    fits = fits && product * index(sizeof(T)) <= max_bytes;
+    fits = fits && product <= max_bytes / index(sizeof(T));
     try {
         const index got = elements<T>({sizes[0], sizes[1], sizes[2]});
         require(got >= 0 && got <= max_bytes / index(sizeof(T)), "a size that exists");
