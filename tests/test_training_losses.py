@@ -157,6 +157,15 @@ def test_wrong_schedules(make):
         make()
 
 
+def test_the_norm_does_not_depend_on_the_layout():
+    for seed in range(20):
+        w = np.random.default_rng(seed).standard_normal((5, 7))
+        norms = {
+            rnnext.clip_grad_norm({"w": a}, 1e9) for a in (w, np.asfortranarray(w))
+        }
+        assert len(norms) == 1
+
+
 def test_clipping_by_hand():
     gradients = {"a": np.array([3.0, 0.0]), "b": np.array([[4.0]], np.float32)}
     assert rnnext.clip_grad_norm(gradients, 5.0) == 5.0

@@ -377,7 +377,7 @@ def clip_grad_norm(
         for name, array in _named(gradients).items()
     ]
     with np.errstate(over="ignore"):
-        squares = [np.square(g, dtype=np.float64).sum() for g in arrays]
+        squares = [np.square(g, dtype=np.float64, order="C").sum() for g in arrays]
     norm = math.sqrt(sum(map(float, squares)))
     if limit < norm < math.inf:
         if not all(g.flags.writeable for g in arrays):
