@@ -19,7 +19,7 @@ from rnnext.app.errors import AppError
 from rnnext.app.files import write_atomically
 from rnnext.app.model import character_model
 from rnnext.app.sample import draw
-from rnnext.app.trainer import Trainer, TrainOptions
+from rnnext.app.trainer import Diverged, Trainer, TrainOptions
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
@@ -127,6 +127,16 @@ def test_validation_is_the_mean_over_the_text():
     logits, _ = model(streams.inputs)
     loss, _ = rnnext.softmax_cross_entropy(logits, streams.targets)
     assert trainer.validate() == pytest.approx(loss / math.log(2), rel=1e-12)
+
+
+def test_validation_of_a_model_that_has_diverged():
+    model = character_model(5, hidden_size=6, rng=0)
+    with model.writable() as parameters:
+        for array in parameters.values():
+            array *= np.inf
+    streams = Streams(np.random.default_rng(0).integers(0, 5, 41), 2)
+    with pytest.raises(Diverged, match="not a finite number: lower --learning-rate"):
+        Trainer(model, streams, streams, TrainOptions()).validate()
 
 
 def test_events_of_a_training():

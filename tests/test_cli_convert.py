@@ -81,6 +81,8 @@ def test_to_onnx_and_back(capsys, layer):
     found = as_json(capsys, "convert", "m.npz", "m.onnx")
     assert found["differences"]["rnnext.onnx"] == 0
     assert found["notes"] == ["metadata is left out: epochs"]
+    text = printed(capsys, "convert", "m.npz", "m.onnx", "--force")
+    assert "note: metadata is left out: epochs\n" in text
     assert as_json(capsys, "convert", "m.onnx", "n.safetensors")["ok"]
     again = rnnext.load("n.safetensors")
     assert repr(again) == repr(layer)

@@ -95,6 +95,12 @@ WRONG = {
         {},
         "a.fc is unknown",
     ),
+    "rows of one weight": (
+        exchange.from_torch,
+        [{"weight_ih_l0": np.ones((4, 3)), "weight_hh_l0": np.ones((3, 1))}],
+        {},
+        r"weight_ih_l0 and weight_hh_l0: expected G\*H rows in both, got 4 and 3",
+    ),
     "no state_dict": (exchange.from_torch, [[1]], {}, "state_dict: expected a mapping"),
     "no name": (exchange.from_torch, [{3: 1}], {}, "got a key of int"),
     "half a bias": (

@@ -1,5 +1,6 @@
 """Commands and ranks in rare places: threads, other systems, no memory, no topics."""
 
+import errno
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import rnnext
-from rnnext.app import cli, data, files, fit, gates, info
+from rnnext.app import cli, data, files, fit, gates, info, modelfile
 from rnnext.app.checkpoint import Checkpoint
 from rnnext.app.errors import AppError
 from rnnext.app.interrupt import interruptible
@@ -124,6 +125,17 @@ def test_a_model_of_another_kind_predicts_no_characters():
 def test_a_folder_is_no_checkpoint(tmp_path):
     with pytest.raises(AppError, match=r"cannot read .*: Is a directory"):
         Checkpoint.read(str(tmp_path))
+
+
+def test_a_disk_that_fails_within_a_model(tmp_path, monkeypatch):
+    def fail(path):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+
+    path = tmp_path / "m.npz"
+    rnnext.save(path, rnnext.GRU(2, 3, rng=0))
+    monkeypatch.setattr(modelfile, "_own", fail)
+    with pytest.raises(AppError, match=r"cannot read .*m\.npz: Input/output error"):
+        modelfile.read(str(path))
 
 
 def test_what_the_library_refuses_names_the_option():

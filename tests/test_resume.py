@@ -304,6 +304,27 @@ def test_files_that_are_no_checkpoints(text, tmp_path, capsys):
     assert "not a checkpoint" in refused(capsys, *command(text, tmp_path))
 
 
+def test_a_checkpoint_that_lacks_something(text, unfinished, tmp_path, capsys):
+    for name, words in (
+        ("step", "is not a checkpoint: the trainer's step is missing"),
+        ("busy", "is not a checkpoint of this training: KeyError('busy')"),
+    ):
+        found = Checkpoint.read(str(unfinished / "c.npz"))
+        del found.parts["trainer"][name]
+        found.write(str(tmp_path / "c.npz"))
+        told = refused(capsys, *command(text, tmp_path, "--resume"))
+        assert told.endswith(f"c.npz {words}")
+
+
+def test_a_curve_that_cannot_be_drawn(text, tmp_path, capsys):
+    (tmp_path / "m.png").mkdir()
+    assert main(command(text, tmp_path)) == 0
+    told = capsys.readouterr()
+    assert "m.png: " in told.out + told.err
+    assert "loss curve: " not in told.out
+    assert rnnext.load(tmp_path / "m.safetensors")
+
+
 def test_places_for_the_checkpoint(text, tmp_path, monkeypatch, capsys):
     argv = ["train", text, *OPTIONS, "--out", str(tmp_path / "m.npz")]
     told = refused(capsys, *argv, "--checkpoint", str(tmp_path / "m.npz"))
@@ -326,3 +347,9 @@ def test_distributed_without_the_extra(text, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "rnnext.distributed", None)
     told = refused(capsys, "train", text, "--distributed")
     assert told.startswith("argument --distributed: ")
+
+
+def test_a_rank_alone_says_what_a_process_says(text, tmp_path, capsys):
+    pytest.importorskip("rnnext.distributed", exc_type=ImportError)
+    told = refused(capsys, *command(text + "x", tmp_path, "--distributed"))
+    assert told.startswith(f"cannot read {text}x: No such file")

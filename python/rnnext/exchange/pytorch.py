@@ -99,6 +99,11 @@ def from_torch(
     w_ih = array_of(f"{prefix}weight_ih_l0", given["weight_ih_l0"], 2)
     w_hh = array_of(f"{prefix}weight_hh_l0", given["weight_hh_l0"], 2)
     rows, out = w_hh.shape
+    if w_ih.shape[0] != rows:
+        raise ValueError(
+            f"{prefix}weight_ih_l0 and {prefix}weight_hh_l0: expected G*H rows in "
+            f"both, got {w_ih.shape[0]} and {rows}"
+        )
     H = out
     if projection:
         H = array_of(f"{prefix}weight_hr_l0", given["weight_hr_l0"], 2).shape[1]
