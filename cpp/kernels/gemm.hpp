@@ -30,7 +30,8 @@ constexpr int accumulators = 12;  // 6 x 2 of 16 registers
 #endif
 constexpr int row_tile = accumulators / 2;
 
-constexpr int max_panels = 4;  // that one tile covers
+constexpr int max_panels = 4;   // that one tile covers
+constexpr int lines_ahead = 4;  // called for at a time
 
 // A few rows take several panels at once, to keep enough chains in flight.
 constexpr int panels_at_once(int rows) {
@@ -48,70 +49,91 @@ template <class T> struct Tile {
     index c0_row;
     T* c;
     index c_row, c_panel;
-    // What is read next, of which every block of sums calls for so many cache lines.
+    // What is read next, of which every block of sums calls for so many cache lines, a
+    // multiple of `lines_ahead`.
     const T* ahead = nullptr;
     index ahead_lines = 0;
 };
 
-// The product over up to sum_block values of k. `packed_a`: A is [k][M], else rows of
-// unit stride.
-template <class T, int M, int P, int NV, bool packed_a>
-RNNEXT_INLINE void multiply_block(const T* a, index a_row, const T* b, index b_panel,
-                                  index k_size, Vec<T> (&acc)[M][P * NV]) {
-    constexpr int width = NV * lanes<T>;
+// Where a tile has come to in A, of unit stride or packed as [k][M], and in B. It goes
+// on from one block of sums to the next: where another thread shares the core, every
+// instruction takes time, not the multiply-adds alone.
+template <class T, int M, int NV, bool packed_a> struct Operands {
+    static constexpr int width = NV * lanes<T>;
     // Three rows share a pointer: its address, plus one or two row strides.
-    constexpr int groups = (M + 2) / 3;
-    const T* rows[groups];
-    unroll<groups>([&](auto i) RNNEXT_LAMBDA { rows[i] = a + 3 * i * a_row; });
-    const auto broadcast = [&](auto m, auto ahead) RNNEXT_LAMBDA {
-        if constexpr (packed_a) return splat(a[m + ahead * M]);
-        else return splat(rows[m / 3][(m % 3) * a_row + ahead]);
-    };
-    const auto add = [](Vec<T>& sum, Vec<T> x, Vec<T> w) RNNEXT_LAMBDA {
-        sum = fma(x, w, sum);
-        hold(sum);
-    };
+    static constexpr int groups = packed_a ? 1 : (M + 2) / 3;
+
+    RNNEXT_INLINE explicit Operands(const Tile<T>& t)
+        : a_row(t.a_row), b(t.b), b_panel(t.b_panel) {
+        unroll<groups>([&](auto i) RNNEXT_LAMBDA { a[i] = t.a + 3 * i * a_row; });
+    }
+    // Of the row m and of the vector v, `ahead` steps on.
+    template <class Row, class Ahead>
+    RNNEXT_INLINE Vec<T> broadcast(Row m, Ahead ahead) const {
+        if constexpr (packed_a) return splat(a[0][m + ahead * M]);
+        else return splat(a[m / 3][(m % 3) * a_row + ahead]);
+    }
+    template <class Column, class Ahead>
+    RNNEXT_INLINE Vec<T> weights(Column v, Ahead ahead) const {
+        return load(b + ahead * width + (v / NV) * b_panel + (v % NV) * lanes<T>);
+    }
+    template <class Count> RNNEXT_INLINE void advance(Count count) {
+        b += count * width;
+        constexpr int step = packed_a ? M : 1;
+        unroll<groups>([&](auto i) RNNEXT_LAMBDA { a[i] += count * step; });
+    }
+
+    const T* a[groups];
+    const index a_row;
+    const T* b;
+    const index b_panel;
+};
+
+// The product over up to sum_block values of k.
+template <class T, int M, int P, int NV, bool packed_a>
+RNNEXT_INLINE void multiply_block(Operands<T, M, NV, packed_a>& at, index k_size,
+                                  Vec<T> (&acc)[M][P * NV]) {
     const auto one = [&](auto ahead) RNNEXT_LAMBDA {
-        const T* const w_at = b + ahead * width;
-        if constexpr (M <= 3) {
-            Vec<T> x[M];
-            unroll<M>([&](auto m) RNNEXT_LAMBDA { x[m] = broadcast(m, ahead); });
+        if constexpr (M == 1) {
+            const Vec<T> x = at.broadcast(Int<0>{}, ahead);
             unroll<P * NV>([&](auto v) RNNEXT_LAMBDA {
-                const Vec<T> w = load(w_at + (v / NV) * b_panel + (v % NV) * lanes<T>);
-                unroll<M>([&](auto m) RNNEXT_LAMBDA { add(acc[m][v], x[m], w); });
+                acc[0][v] = fma(x, at.weights(v, ahead), acc[0][v]);
+                hold(acc[0][v]);
+            });
+        } else if constexpr (M <= 3) {
+            Vec<T> x[M];
+            unroll<M>([&](auto m) RNNEXT_LAMBDA { x[m] = at.broadcast(m, ahead); });
+            unroll<P * NV>([&](auto v) RNNEXT_LAMBDA {
+                const Vec<T> w = at.weights(v, ahead);
+                unroll<M>([&](auto m)
+                              RNNEXT_LAMBDA { accumulate(acc[m][v], x[m], w); });
             });
         } else {
             Vec<T> w[P * NV];
-            unroll<P * NV>([&](auto v) RNNEXT_LAMBDA {
-                w[v] = load(w_at + (v / NV) * b_panel + (v % NV) * lanes<T>);
-            });
+            unroll<P * NV>([&](auto v) RNNEXT_LAMBDA { w[v] = at.weights(v, ahead); });
             unroll<M>([&](auto m) RNNEXT_LAMBDA {
-                const Vec<T> x = broadcast(m, ahead);
-                unroll<P * NV>([&](auto v) RNNEXT_LAMBDA { add(acc[m][v], x, w[v]); });
+                const Vec<T> x = at.broadcast(m, ahead);
+                unroll<P * NV>([&](auto v)
+                                   RNNEXT_LAMBDA { accumulate(acc[m][v], x, w[v]); });
             });
         }
-    };
-    const auto advance = [&](auto count) RNNEXT_LAMBDA {
-        b += count * width;
-        if constexpr (packed_a) a += count * M;
-        else unroll<groups>([&](auto i) RNNEXT_LAMBDA { rows[i] += count; });
     };
     // A whole block is a loop of known length, which the branch predictor learns.
 #if defined(RNNEXT_COMPACT)
     constexpr int together = 1;  // sanitizers multiply the code as it is
 #else
-    constexpr int together = 2;
+    constexpr int together = M <= 4 ? 2 : 4;
 #endif
     if (k_size == sum_block) {
         for (index k = 0; k < sum_block; k += together) {
             unroll<together>(one);
-            advance(Int<together>{});
+            at.advance(Int<together>{});
         }
         return;
     }
     for (index k = 0; k < k_size; ++k) {
         one(Int<0>{});
-        advance(Int<1>{});
+        at.advance(Int<1>{});
     }
 }
 
@@ -121,46 +143,47 @@ RNNEXT_INLINE void multiply_block(const T* a, index a_row, const T* b, index b_p
 // long enough.
 template <class T, int M, int P, int NV, bool packed_a>
 void micro_kernel(const Tile<T>& t) noexcept {
-    constexpr int width = P * NV * lanes<T>;
+    constexpr int panel = NV * lanes<T>, width = P * panel;
     constexpr int line = 64 / int(sizeof(T));
     alignas(64) T sums[M * width];
     constexpr index worth_prefetching = 8;
     if (t.k >= worth_prefetching)
         unroll<M>([&](auto m) RNNEXT_LAMBDA {
             unroll<(width + line - 1) / line>([&](auto i) RNNEXT_LAMBDA {
-                constexpr int at = i * line, panel = at / (NV * lanes<T>);
-                __builtin_prefetch(t.c0 + m * t.c0_row + panel * t.c_panel +
-                                   at % (NV * lanes<T>));
+                constexpr int at = i * line;
+                __builtin_prefetch(t.c0 + m * t.c0_row + at / panel * t.c_panel +
+                                   at % panel);
             });
         });
     const T* ahead = t.ahead;
-    for (index k = 0; k < t.k; k += sum_block) {
-        for (index i = 0; i < t.ahead_lines; ++i, ahead += line)
-            __builtin_prefetch(ahead, 0, 2);
+    Operands<T, M, NV, packed_a> at(t);
+    for (index left = t.k; left > 0; left -= sum_block) {
+        for (index i = 0; i < t.ahead_lines; i += lines_ahead) {
+            unroll<lines_ahead>([&](auto l) RNNEXT_LAMBDA {
+                __builtin_prefetch(ahead + l * line, 0, 2);
+            });
+            ahead += lines_ahead * line;
+        }
         Vec<T> acc[M][P * NV] = {};
-        multiply_block<T, M, P, NV, packed_a>(packed_a ? t.a + k * M : t.a + k, t.a_row,
-                                              t.b + k * NV * lanes<T>, t.b_panel,
-                                              min(sum_block, t.k - k), acc);
-        const bool first = k == 0, last = k + sum_block >= t.k;
-        const auto add = [&](auto from, auto to) RNNEXT_LAMBDA {
+        multiply_block<T, M, P, NV, packed_a>(at, min(sum_block, left), acc);
+        const auto add = [&](const T* from, index from_row, index from_panel, T* to,
+                             index to_row, index to_panel) RNNEXT_LAMBDA {
             unroll<M>([&](auto m) RNNEXT_LAMBDA {
                 unroll<P * NV>([&](auto v) RNNEXT_LAMBDA {
-                    store(to(m, v), load<T>(from(m, v)) + acc[m][v]);
+                    const index p = v / NV, x = v % NV * lanes<T>;
+                    store(to + p * to_panel + x,
+                          load<T>(from + p * from_panel + x) + acc[m][v]);
                 });
+                from += from_row;
+                to += to_row;
             });
         };
-        const auto c0 = [&](auto m, auto v) RNNEXT_LAMBDA {
-            return t.c0 + m * t.c0_row + (v / NV) * t.c_panel + (v % NV) * lanes<T>;
-        };
-        const auto c = [&](auto m, auto v) RNNEXT_LAMBDA {
-            return t.c + m * t.c_row + (v / NV) * t.c_panel + (v % NV) * lanes<T>;
-        };
-        const auto tile = [&](auto m, auto v)
-                              RNNEXT_LAMBDA { return sums + m * width + v * lanes<T>; };
-        if (first && last) add(c0, c);
-        else if (first) add(c0, tile);
-        else if (last) add(tile, c);
-        else add(tile, tile);
+        const bool first = left == t.k, last = left <= sum_block;
+        if (first || last)
+            add(first ? t.c0 : sums, first ? t.c0_row : width,
+                first ? t.c_panel : panel, last ? t.c : sums, last ? t.c_row : width,
+                last ? t.c_panel : panel);
+        else add(sums, width, panel, sums, width, panel);
     }
 }
 
@@ -201,16 +224,20 @@ RNNEXT_INLINE void product_block(const T* a, index a_row, index rows, const T* b
     const index blocks = ceil_div(k, sum_block);
     const index tiles = ceil_div(rows, index(row_tile));
     const bool from_afar = tiles > 1 && k * width > long_panel;
-    const index lines = from_afar ? ceil_div(k * width / line, tiles * blocks) : 0;
+    const index lines =
+        from_afar
+            ? ceil_div(k * width / line, tiles * blocks * lines_ahead) * lines_ahead
+            : 0;
     for (index p = 0; p < panels; p += together) {
         const index count = min(together, panels - p);
         const T* ahead = b + (p + count) * k * width;
+        const T* const far = ahead + k * width;
         for_row_tiles(rows, [&](index m, index height) RNNEXT_LAMBDA {
             run_tile<T, NV, false>(height, count,
                                    {a + m * a_row, a_row, b + p * k * width, k * width,
                                     k, c0 + m * c0_row + p * width, c0_row,
                                     c + m * c_row + p * width, c_row, width, ahead,
-                                    lines});
+                                    ahead < far ? lines : 0});
             ahead += blocks * lines * line;
         });
     }

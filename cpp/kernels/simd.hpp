@@ -239,6 +239,19 @@ template <class V> RNNEXT_INLINE void hold(V& v) {
 #endif
 }
 
+// sum = fma(x, w, sum) of registers alone, in that of sum, and nothing else: where w
+// has several uses GCC 12 may read it again for each, and moves sums that it need not.
+template <class V> RNNEXT_INLINE void accumulate(V& sum, V x, V w) {
+#if defined(__FMA__) && !defined(RNNEXT_EMULATE_AVX512)
+    if constexpr (sizeof(ScalarOf<V>) == sizeof(float))
+        asm("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w));
+    else asm("vfmadd231pd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w));
+#else
+    sum = fma(x, w, sum);
+    hold(sum);
+#endif
+}
+
 template <class V> struct Filled {
     static RNNEXT_INLINE V with(ScalarOf<V> s) { return splat(s); }
 };
