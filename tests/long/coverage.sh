@@ -10,6 +10,7 @@
 # llvm-cov and llvm-profdata of one version, and the group "coverage" of pyproject.toml.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+. tests/long/environment.bash
 build=build/coverage
 run=true missed=()
 for argument; do
@@ -32,14 +33,9 @@ if $run; then
     cp -r python $build/python
     cp $build/_core*.so $build/python/rnnext/
 
-    # An environment that sees this build, not the installed package, and programs and
-    # libraries (MPI) where the environment in use has them.
+    # An environment that sees this build, not the installed package.
     python -m venv --without-pip $build/venv
-    prefix=$(python -c 'import sys; print(sys.prefix)')
-    (cd $build/venv && for path in "$prefix"/bin/* "$prefix"/lib/* "$prefix"/share/*; do
-        there=${path#"$prefix"/}
-        [ -e "$there" ] || { mkdir -p "${there%/*}" && ln -s "$path" "$there"; }
-    done)
+    link_outer $build/venv
     # The last line: coverage.py's own in site-packages, for processes that tests start.
     cat >"$(echo $build/venv/lib/*/site-packages)/seen.pth" <<SEEN
 $PWD/$build/python

@@ -10,6 +10,7 @@ Without names: all parts. RNNEXT_ISAS in the environment: the instruction sets t
 as in CMakeLists.txt. Needs what .ci/run installs, and valgrind."
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+. tests/long/environment.bash
 
 quick='' parts=()
 for word in "$@"; do
@@ -56,6 +57,7 @@ build_asan() {
         -Cbuild-dir=build/asan -Ccmake.args=--preset=asan \
         -Ccmake.build-type=RelWithDebInfo -Ccmake.define.RNNEXT_PYTHON=ON \
         "-Ccmake.define.RNNEXT_ISAS=$isas" .
+    link_outer build/asan-env  # after what is its own
 }
 
 # The leak checker would report what Python itself keeps until the end. Reports go to
