@@ -26,20 +26,21 @@ index size_of(Input& in) {
 
 template <class T> void check_sizes(Input& in) {
     const index sizes[] = {size_of(in), size_of(in), size_of(in)};
-    bool fits = true;  // even where a size of zero comes last
-    __int128 product = 1, count = 1;
+    bool sizes_exist = true, empty = false;
+    __int128 product = 1;  // of all but zeros; beyond any memory it need not be exact
     for (const index size : sizes) {
-        fits = fits && size >= 0;
-        if (fits && size > 0 && product <= std::numeric_limits<index>::max())
-            product *= size;
-        count = count > std::numeric_limits<index>::max() ? count : count * size;
+        sizes_exist = sizes_exist && size >= 0;
+        empty = empty || size == 0;
+        if (size > 0 && product <= std::numeric_limits<index>::max()) product *= size;
     }
-    fits = fits && product <= max_bytes / index(sizeof(T));
     try {
         const index got = elements<T>({sizes[0], sizes[1], sizes[2]});
+        require(sizes_exist, "a size below zero is std::bad_alloc");
         require(got >= 0 && got <= max_bytes / index(sizeof(T)), "a size that exists");
-        require(__int128(got) == count, "elements are the product of the sizes");
+        require(got == (empty ? 0 : product), "elements are the product of the sizes");
     } catch (const std::bad_alloc&) {
+        // Even where a size of zero comes last.
+        const bool fits = sizes_exist && product <= max_bytes / index(sizeof(T));
         require(!fits, "sizes that fit are no error");
     }
 }
