@@ -1,6 +1,7 @@
 """Instruction sets, dtypes and tolerances of all tests, and a problem to solve."""
 
 import copy
+import signal
 
 import numpy as np
 import pytest
@@ -22,6 +23,12 @@ TOLERANCE = {
 }
 # Against derivatives by a complex step, over the array's largest magnitude.
 COMPLEX_STEP_TOLERANCE = 1e-11
+
+
+def pytest_configure():
+    # Shells start what is to run in the background deaf to Ctrl-C, which tests send.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header():
