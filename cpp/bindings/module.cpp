@@ -71,11 +71,20 @@ void register_all(py::module_& m) {
 }  // namespace
 }  // namespace rnnext
 
-// Seen by the function below alone.
+static bool in_main_interpreter() {
+    return PyInterpreterState_Get() == PyInterpreterState_Main();
+}
+static constexpr char only_in_main[] =
+    "rnnext: expected the main interpreter, got a sub-interpreter, "
+    "which neither rnnext nor NumPy supports";
+
+// Seen by the function below alone. Python 3.13 asks the main interpreter for the
+// module, and fills it in the one that imports it.
 #pragma push_macro("PYBIND11_EXPORT")
 #undef PYBIND11_EXPORT
 #define PYBIND11_EXPORT __attribute__((visibility("hidden")))
 PYBIND11_MODULE(_core_of_main, m, pybind11::mod_gil_not_used()) {
+    if (!in_main_interpreter()) throw pybind11::import_error(only_in_main);
     rnnext::register_all(m);
 }
 #pragma pop_macro("PYBIND11_EXPORT")
@@ -83,10 +92,7 @@ PYBIND11_MODULE(_core_of_main, m, pybind11::mod_gil_not_used()) {
 // pybind11 asks for the lock of the main interpreter before it looks where it is: in a
 // sub-interpreter this thread would wait for itself for ever.
 extern "C" PYBIND11_EXPORT PyObject* PyInit__core() {
-    if (PyInterpreterState_Get() == PyInterpreterState_Main())
-        return PyInit__core_of_main();
-    PyErr_SetString(PyExc_ImportError,
-                    "rnnext: expected the main interpreter, got a sub-interpreter, "
-                    "which neither rnnext nor NumPy supports");
+    if (in_main_interpreter()) return PyInit__core_of_main();
+    PyErr_SetString(PyExc_ImportError, only_in_main);
     return nullptr;
 }
