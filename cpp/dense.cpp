@@ -55,7 +55,7 @@ void linear(const T* x, index M, index K, const T* w, index O, const T* b, T* y,
             const Range mine = team.share(rows, k.row_tile);
             const index first = piece.begin + mine.begin;
             k.product_exact(x + first * K, K, mine.end - mine.begin, packed.panels,
-                            blocks, bias, y + first * O, O);
+                            blocks, bias, 0, y + first * O, O);
         });
     });
 }

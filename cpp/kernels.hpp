@@ -89,10 +89,15 @@ template <class T> struct CellOptions {
 // vectors of units (the last block may be 1 vector wide); within a block, `panels`
 // panels (one per gate) follow each other, each [K][width], 64-byte aligned, padded
 // with zeros. Packed and read by the kernels of one instruction set only.
+//
+// `across`: the data are those of its transpose, `units` rows by k / panels units in
+// each panel, whose panels follow each other in k. Of a few rows a product takes less
+// time so than packing takes; it has the same bits.
 template <class T> struct Packed {
     const T* data;
     index k, units;
     int panels;
+    bool across = false;
 };
 
 // One time step: how many sequences take part, the first of the chunk's, and which row
@@ -223,10 +228,11 @@ template <class T> struct Kernels {
                     Range blocks, const T* c0, index c0_row, T* c, index c_row,
                     int first, int columns) noexcept;
 
-    // C = c0 + A B for one panel per block, one row c0 for all; c0 and the rows of C
-    // end at b.units exactly.
+    // The same for one panel per block, where the rows of C0 and C end at b.units
+    // exactly.
     void (*product_exact)(const T* a, index a_row, index rows, const Packed<T>& b,
-                          Range blocks, const T* c0, T* c, index c_row) noexcept;
+                          Range blocks, const T* c0, index c0_row, T* c,
+                          index c_row) noexcept;
 
     // C[m][:] = sum over k of A[k][m] B[k][:] for m in `m`, or, with `add`, that on top
     // of what is there; rows of C end at b.units. scratch: gradient_rows * row_tile

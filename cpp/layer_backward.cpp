@@ -7,6 +7,10 @@ namespace rnnext {
 
 namespace {
 
+// Rows of a single step for which weights are not worth packing transposed. A second
+// step would turn them once more.
+constexpr index few_rows = 8;
+
 // The sums over a chunk that follow its scan. The operands of the parameter gradients
 // are packed first, each thread a share; after a meeting every thread has its own rows
 // of dx and of the gradients.
@@ -126,17 +130,21 @@ template <class T> class Unprojection {
     }
 
     void input_gradient(const Team& team, const Chunk& chunk) {
-        const index I = w_.input_size;
-        const Range blocks{0, (I + w_.block_units() - 1) / w_.block_units()};
-        const auto rows_to = [&](Range rows, T* to) {
+        const index I = w_.input_size, tile = w_.kernels.row_tile;
+        const Range all{0, (I + w_.block_units() - 1) / w_.block_units()};
+        const auto product = [&](Range rows, Range blocks, T* to) {
             w_.kernels.product_exact(
                 da + rows.begin * da_row + w_.traits.x.first * w_.hidden_size, da_row,
-                rows.end - rows.begin, w_.x_transposed(), blocks, zeros_, to, I);
+                rows.end - rows.begin, w_.x_transposed(), blocks, zeros_, 0, to, I);
         };
-        const Range mine = team.share(chunk.rows, w_.kernels.row_tile);
-        if (!dx_ && chunk.neighbours())
-            return rows_to(
-                mine, call_.dx + (chunk.source(chunk.stored(0), 0) + mine.begin) * I);
+        const auto rows_to = [&](Range rows, T* to) { product(rows, all, to); };
+        const Range mine = team.share(chunk.rows, tile);
+        if (!dx_ && chunk.neighbours()) {
+            T* const to = call_.dx + chunk.source(chunk.stored(0), 0) * I;
+            if (chunk.rows >= tile * team.threads)
+                return rows_to(mine, to + mine.begin * I);
+            return product({0, chunk.rows}, team.share(all.end), to);
+        }
         if (dx_) rows_to(mine, dx_ + mine.begin * I);
         for (index i = 0; i < chunk.count; ++i) {
             const Step& step = chunk.stored(i);
@@ -232,6 +240,7 @@ template <class T> class Backward {
         if (call.runs && call.dx && !call.add_dx)
             fill_gaps(*call.runs, false, w_.input_size, call.dx, w_.input_size);
         if (w_.has_projection()) d_unprojected_ = scratch.take<T>({plan_.slab, d_row_});
+        if (all_.steps() > 1 || all_.count() > few_rows) w_.transpose();
         zeros_ = scratch.take<T>({d_row_});
         std::fill_n(zeros_, d_row_, T(0));
     }

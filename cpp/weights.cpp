@@ -2,6 +2,7 @@
 #include "weights.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "dispatch.hpp"
 
@@ -45,18 +46,19 @@ PackedMatrix<T> pack_matrix(const Kernels<T>& kernels, index k, index units,
 template <class T>
 Weights<T>::Weights(CellKind kind_, index input_size_, index hidden_size_,
                     const T* w_ih, const T* w_hh, const T* b_ih, const T* b_hh,
-                    bool backward, const CellOptions<T>* options, index proj_size,
-                    const T* w_hr)
+                    const CellOptions<T>* options, index proj_size, const T* w_hr)
     : kernels(rnnext::kernels<T>()), kind(kind_), traits(cell_traits[int(kind_)]),
       input_size(input_size_), hidden_size(hidden_size_),
-      state_size(proj_size ? proj_size : hidden_size_), has_backward(backward) {
+      state_size(proj_size ? proj_size : hidden_size_) {
     const index row = elements<T>({padded_units(), traits.columns});
     const index peephole =
         options && options->peephole ? elements<T>({3, padded_units()}) : 0;
+    const index projection =
+        w_hr ? packed_size(kernels, hidden_size, state_size, 1) : 0;
     memory_ = aligned_buffer<T>(whole_lines<T>(row) + whole_lines<T>(peephole) +
                                 size_of(traits.x, input_size) +
                                 size_of(traits.h[0], state_size) +
-                                size_of(traits.h[1], state_size) + projection_size());
+                                size_of(traits.h[1], state_size) + projection);
     T* free = memory_.get();
     bias_ = take(row, free);
     std::fill_n(bias_, row, T(0));
@@ -68,9 +70,8 @@ Weights<T>::Weights(CellKind kind_, index input_size_, index hidden_size_,
         add_bias(traits.h[i], b_hh);
         h_[i] = place(traits.h[i], state_size, free);
     }
-    if (w_hr) place_projection(free);
-    const index size = traits.gates * hidden_size * (input_size + state_size);
-    run_parallel(threads_for_packing(size * index(sizeof(T))), [&](const Team& team) {
+    if (w_hr) projection_ = {take(projection, free), hidden_size, state_size, 1};
+    run_parallel(threads_for_packing(bytes()), [&](const Team& team) {
         pack(team, traits.x, w_ih, x_);
         for (int i = 0; i < 2 && traits.h[i].count > 0; ++i)
             pack(team, traits.h[i], w_hh, h_[i]);
@@ -78,73 +79,88 @@ Weights<T>::Weights(CellKind kind_, index input_size_, index hidden_size_,
     });
 }
 
-template <class T> index Weights<T>::projection_size() const {
-    if (!has_projection()) return 0;
-    index size = whole_lines<T>(packed_size(kernels, hidden_size, state_size, 1));
-    if (has_backward)
-        size += whole_lines<T>(packed_size(kernels, state_size, hidden_size, 1));
-    return size;
-}
-
-template <class T> void Weights<T>::place_projection(T*& free) {
-    const index H = hidden_size, P = state_size;
-    projection_.panels = {take(packed_size(kernels, H, P, 1), free), H, P, 1};
-    if (has_backward)
-        projection_.transposed = {take(packed_size(kernels, P, H, 1), free), P, H, 1};
+template <class T> index Weights<T>::bytes() const {
+    return traits.gates * hidden_size * (input_size + state_size) * index(sizeof(T));
 }
 
 template <class T>
 void Weights<T>::pack_projection(const Team& team, const T* w_hr) const {
-    const index H = hidden_size;
-    const auto part = [&](const Packed<T>& m, index k_stride, index unit_stride) {
-        const Range mine = team.share(m.units, block_units());
-        if (mine.begin < mine.end)
-            kernels.pack(const_cast<T*>(m.data) + mine.begin * m.k, m.k,
-                         mine.end - mine.begin, 1, 0, 0, m.k,
-                         w_hr + mine.begin * unit_stride, k_stride, unit_stride);
-    };
-    part(projection_.panels, 1, H);
-    if (has_backward) part(projection_.transposed, H, 1);
+    const Packed<T>& m = projection_;
+    const Range mine = team.share(m.units, block_units());
+    if (mine.begin < mine.end)
+        kernels.pack(const_cast<T*>(m.data) + mine.begin * m.k, m.k,
+                     mine.end - mine.begin, 1, 0, 0, m.k, w_hr + mine.begin * m.k, 1,
+                     m.k);
 }
 
 template <class T> index Weights<T>::size_of(Columns fed, index k) const {
-    if (fed.count == 0) return 0;
-    index size = whole_lines<T>(packed_size(kernels, k, hidden_size, fed.count));
-    if (has_backward)
-        size += whole_lines<T>(packed_size(kernels, fed.count * hidden_size, k, 1));
-    return size;
+    return whole_lines<T>(packed_size(kernels, k, hidden_size, fed.count));
 }
 
-template <class T>
-typename Weights<T>::Both Weights<T>::place(Columns fed, index k, T*& free) const {
-    Both m;
+template <class T> Packed<T> Weights<T>::place(Columns fed, index k, T*& free) const {
     T* const panels = take(packed_size(kernels, k, hidden_size, fed.count), free);
-    m.panels = {panels, k, hidden_size, fed.count};
-    if (!has_backward) return m;
-    const index columns = fed.count * hidden_size;
-    m.transposed = {take(packed_size(kernels, columns, k, 1), free), columns, k, 1};
-    return m;
+    return {panels, k, hidden_size, fed.count};
 }
 
+// A thread's share begins with a block.
 template <class T>
-void Weights<T>::pack(const Team& team, Columns fed, const T* w, const Both& m) const {
-    const index k = m.panels.k, H = hidden_size;
-    // A thread's share begins with a block.
-    const auto part = [&](const Packed<T>& all, Range mine) {
-        return const_cast<T*>(all.data) + mine.begin * all.k * all.panels;
-    };
-    const Range units = team.share(H, block_units()),
-                inputs = team.share(k, block_units());
-    for (int p = 0; p < fed.count; ++p) {
-        const T* const rows = w + traits.gate_of[fed.first + p] * H * k;
-        if (units.begin < units.end)
-            kernels.pack(part(m.panels, units), k, units.end - units.begin, fed.count,
-                         p, 0, k, rows + units.begin * k, 1, k);
-        if (has_backward && inputs.begin < inputs.end)
-            kernels.pack(part(m.transposed, inputs), m.transposed.k,
-                         inputs.end - inputs.begin, 1, 0, p * H, H, rows + inputs.begin,
-                         k, 1);
+void Weights<T>::pack(const Team& team, Columns fed, const T* w,
+                      const Packed<T>& m) const {
+    const index k = m.k, H = hidden_size;
+    const Range units = team.share(H, block_units());
+    if (units.begin >= units.end) return;
+    T* const to = const_cast<T*>(m.data) + units.begin * k * m.panels;
+    for (int p = 0; p < fed.count; ++p)
+        kernels.pack(to, k, units.end - units.begin, fed.count, p, 0, k,
+                     w + (traits.gate_of[fed.first + p] * H + units.begin) * k, 1, k);
+}
+
+template <class T> void Weights<T>::transpose() const {
+    if (transposed_.get()) return;
+    auto made = std::make_unique<Panels>();
+    const std::pair<const Packed<T>*, Packed<T>*> all[] = {
+        {&x_, &made->x},
+        {&h_[0], &made->h_0},
+        {&h_[1], &made->h_1},
+        {&projection_, &made->projection}};
+    index size = 0;
+    for (const auto& [from, to] : all)
+        size += whole_lines<T>(
+            packed_size(kernels, from->panels * from->units, from->k, 1));
+    made->memory = aligned_buffer<T>(size);
+    T* free = made->memory.get();
+    for (const auto& [from, to] : all) {
+        const index k = from->panels * from->units;
+        *to = {take(packed_size(kernels, k, from->k, 1), free), k, from->k, 1};
     }
+    run_parallel(threads_for_packing(bytes()), [&](const Team& team) {
+        for (const auto& [from, to] : all) pack_transposed(team, *from, *to);
+    });
+    transposed_.put(std::move(made));
+}
+
+// Rows of a panel are columns here.
+template <class T>
+void Weights<T>::pack_transposed(const Team& team, const Packed<T>& from,
+                                 const Packed<T>& to) const {
+    const Range mine = team.share(to.units, block_units());
+    if (mine.begin >= mine.end) return;
+    T* const free = const_cast<T*>(to.data) + mine.begin * to.k;
+    for (index u = 0; u < from.units; u += block_units()) {
+        const index left = from.units - u;
+        const index width = left > kernels.lanes ? block_units() : kernels.lanes;
+        const T* const block = from.data + u * from.k * from.panels;
+        for (int p = 0; p < from.panels; ++p)
+            kernels.pack(free, to.k, mine.end - mine.begin, 1, 0, p * from.units + u,
+                         std::min(width, left),
+                         block + (p * from.k + mine.begin) * width, 1, width);
+    }
+}
+
+template <class T> void Weights<T>::Published::put(std::unique_ptr<Panels> panels) {
+    Panels* none = nullptr;
+    if (panels_.compare_exchange_strong(none, panels.get(), std::memory_order_acq_rel))
+        panels.release();
 }
 
 template <class T> void Weights<T>::add_bias(Columns columns, const T* b) {

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The weights of one layer and direction, packed for one instruction set's kernels.
-// Immutable: a layer keeps it until its parameters change, a cache holds that of its
-// forward.
+// What they are never changes: a layer keeps them until its parameters change, a cache
+// holds those of its forward.
 #pragma once
 
 #include <algorithm>
+#include <atomic>
+#include <memory>
 #include <optional>
 
 #include "memory.hpp"
@@ -34,7 +36,7 @@ template <class T> class Weights {
     // options: of the cell, null if as its authors wrote it; peephole [3, H]. With a
     // projection w_hr [P, H], 0 < P < H: then w_hh is [G*H, P].
     Weights(CellKind kind, index input_size, index hidden_size, const T* w_ih,
-            const T* w_hh, const T* b_ih, const T* b_hh, bool backward,
+            const T* w_hh, const T* b_ih, const T* b_hh,
             const CellOptions<T>* options = nullptr, index proj_size = 0,
             const T* w_hr = nullptr);
 
@@ -43,7 +45,6 @@ template <class T> class Weights {
     const CellTraits& traits;
     const index input_size, hidden_size;
     const index state_size;  // of h: P, or H
-    const bool has_backward;
 
     index block_units() const { return 2 * kernels.lanes; }
     index blocks() const { return (hidden_size + block_units() - 1) / block_units(); }
@@ -81,34 +82,64 @@ template <class T> class Weights {
     int gradients() const { return traits.columns + (has_peephole() ? 3 : 0); }
 
     const T* bias() const { return bias_; }  // one row
-    const Packed<T>& x() const { return x_.panels; }
-    const Packed<T>& h(int product) const { return h_[product].panels; }
+    const Packed<T>& x() const { return x_; }
+    const Packed<T>& h(int product) const { return h_[product]; }
+    const Packed<T>& projection() const { return projection_; }
+
     // For backward: rows are columns of pre-activations (all H units of the first, then
-    // of the next), columns are inputs or units of h.
-    const Packed<T>& x_transposed() const { return x_.transposed; }
-    const Packed<T>& h_transposed(int product) const { return h_[product].transposed; }
-    const Packed<T>& projection() const { return projection_.panels; }
-    const Packed<T>& projection_transposed() const { return projection_.transposed; }
+    // of the next), columns are inputs or units of h. Across, unless packed so as well.
+    Packed<T> x_transposed() const { return transposed(&Panels::x, x_); }
+    Packed<T> h_transposed(int product) const {
+        return transposed(product ? &Panels::h_1 : &Panels::h_0, h_[product]);
+    }
+    Packed<T> projection_transposed() const {
+        return transposed(&Panels::projection, projection_);
+    }
+    // Packs them so, unless that is done: worth it for more than a few rows. Any thread
+    // may at any time; those that take part in a scan may not.
+    void transpose() const;
 
   private:
-    struct Both {
-        Packed<T> panels{}, transposed{};
+    // The transposed matrices and their memory.
+    struct Panels {
+        AlignedBuffer<T> memory;
+        Packed<T> x, h_0, h_1, projection;
     };
-    // Of the two matrices of the columns that `k` inputs feed: elements, place in
-    // memory, and a thread's share of packing them.
+    // Who makes it leaves it here, once: nobody waits, in a forked child neither.
+    class Published {
+      public:
+        Published() = default;
+        Published(Published&& other) noexcept
+            : panels_(other.panels_.exchange(nullptr)) {}
+        ~Published() { delete panels_.load(); }
+        const Panels* get() const { return panels_.load(std::memory_order_acquire); }
+        void put(std::unique_ptr<Panels> panels);
+
+      private:
+        std::atomic<Panels*> panels_{nullptr};
+    };
+
+    Packed<T> transposed(Packed<T> Panels::* matrix, const Packed<T>& m) const {
+        if (const Panels* const panels = transposed_.get()) return panels->*matrix;
+        return {m.data, m.panels * m.units, m.k, m.panels, true};
+    }
+    // Of the matrix of the columns that `k` inputs feed: elements, place in memory, and
+    // a thread's share of packing it.
     index size_of(Columns fed, index k) const;
-    Both place(Columns fed, index k, T*& free) const;
-    void pack(const Team& team, Columns fed, const T* w, const Both& m) const;
-    index projection_size() const;
-    void place_projection(T*& free);
+    index bytes() const;  // of the parameters
+    Packed<T> place(Columns fed, index k, T*& free) const;
+    void pack(const Team& team, Columns fed, const T* w, const Packed<T>& m) const;
     void pack_projection(const Team& team, const T* w_hr) const;
+    void pack_transposed(const Team& team, const Packed<T>& from,
+                         const Packed<T>& to) const;
     void add_bias(Columns columns, const T* b);
     void keep_peephole(const T* from, T* to);
 
     AlignedBuffer<T> memory_;  // of all that follows
     T* bias_;
     std::optional<CellOptions<T>> options_;
-    Both x_, h_[2], projection_;
+    Packed<T> x_{}, h_[2]{}, projection_{};
+    mutable Published transposed_;
 };
 
 }  // namespace rnnext

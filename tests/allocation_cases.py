@@ -158,7 +158,7 @@ def writable():
             pass
         layer(x)
         # The interpreter may be unable to close a block at all: then none are kept.
-        assert layer._packed[False] is not None or sys.argv[2] == "python"
+        assert layer._packed is not None or sys.argv[2] == "python"
 
     call.check = closed
     return call

@@ -22,14 +22,14 @@ def arrays(cell="lstm", inputs=I, hidden=H, dtype=np.float32):
     return [zeros(*shape, dtype=dtype) for shape in shapes]
 
 
-def stack(cell="lstm", *sizes, layers=1, directions=1, backward=True, **options):
+def stack(cell="lstm", *sizes, layers=1, directions=1, **options):
     """Layers whose arrays are those of `arrays`."""
     all_arrays = [arrays(cell, *sizes, **options)] * directions
     hidden = all_arrays[0][1].shape[1]
     options["hidden"] = hidden
     above = arrays(cell, **options | {"inputs": directions * hidden})
     all_arrays += [above] * directions * (layers - 1)
-    return _core.Stack(cell, all_arrays, directions, backward)
+    return _core.Stack(cell, all_arrays, directions)
 
 
 def read_only(array):

@@ -132,7 +132,7 @@ MISTAKES = {
     "softmax of a string": lambda: rnnext.softmax("no"),
     "threads' number": lambda: rnnext.set_num_threads(0),
     "core's arrays": lambda: _core.linear(x, x, x),
-    "core's stack": lambda: _core.Stack("no", [], 1, True),
+    "core's stack": lambda: _core.Stack("no", [], 1),
 }
 CASES = ENTRIES | MISTAKES
 

@@ -270,11 +270,6 @@ def test_saved_entries_of_other_lengths():
             _core.backward(**BACKWARD | {"saved": [wrong]})
 
 
-def test_weights_without_backward():
-    with pytest.raises(ValueError, match="backward"):
-        _core.backward(**BACKWARD | {"weights": stack(backward=False)})
-
-
 # What "gru" keeps has the shapes of what "lstm" keeps.
 @pytest.mark.parametrize("other", [c for c in CELLS if c not in ("lstm", "gru")])
 def test_saved_by_another_cell(other):
@@ -312,7 +307,7 @@ WRONG_STACKS = {
 @pytest.mark.parametrize(("layers", "D"), WRONG_STACKS.values(), ids=WRONG_STACKS)
 def test_layers_that_do_not_fit(layers, D):
     with pytest.raises(WRONG):
-        _core.Stack("lstm", layers, D, True)
+        _core.Stack("lstm", layers, D)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -323,7 +318,7 @@ def test_stack_of_wrong_arrays(cell):
 
         def make(value, i=i):
             layer = [*right[:i], value, *right[i + 1 :]]
-            _core.Stack(cell, [layer], 1, True)
+            _core.Stack(cell, [layer], 1)
 
         values = wrong_arrays(*array.shape, optional=i >= 2)
         if i == 0:  # any number of columns is right
@@ -339,13 +334,13 @@ def test_stack_of_wrong_arrays(cell):
 def test_stack_too_large():
     layer = [huge(0, 0), huge(0, 2**60), None, None]
     with pytest.raises(MemoryError):
-        _core.Stack("lstm", [layer], 1, True)
+        _core.Stack("lstm", [layer], 1)
 
 
 @pytest.mark.parametrize("cell", ["", "LSTM", "lstm\0", None, 3, "ß"], ids=repr)
 def test_unknown_cell(cell):
     with pytest.raises(WRONG):
-        _core.Stack(cell, [arrays()], 1, True)
+        _core.Stack(cell, [arrays()], 1)
 
 
 def test_nothing_can_be_made_out_of_nothing():
@@ -361,7 +356,7 @@ del used
 steps = [_core.Coverage.__new__(_core.Coverage) for _ in range(99)]
 assert all(one.steps == one.batch_size == 0 for one in steps)
 arrays = [np.zeros((9, {I})), np.zeros((9, 3)), None, None]
-right = _core.Stack("gru", [arrays], 1, True)
+right = _core.Stack("gru", [arrays], 1)
 x = np.zeros(({T}, {N}, {I}), np.float32)
 X = x.astype(float)
 for call in (
@@ -385,7 +380,7 @@ for call in (
         continue
     raise SystemExit("no error")
 layer = [np.zeros(shape, np.float32) for shape in ((16, {I}), (16, 4), 16, 16)]
-stepper = _core.Stepper(_core.Stack("lstm", [layer], 1, False), {N})
+stepper = _core.Stepper(_core.Stack("lstm", [layer], 1), {N})
 assert _core.step(stepper, empty, x[0], None) is None
 """
     done = subprocess.run([sys.executable, "-c", script], check=False)
@@ -585,7 +580,7 @@ def layer(inputs):
     return Made(*(lambda shape=shape: ones(*shape) for shape in shapes))
 
 def stack(layers):
-    return _core.Stack("lstm", layers, 1, True)
+    return _core.Stack("lstm", layers, 1)
 
 deep = stack([[*layer(3)], [*layer(4)]])
 made_deep = stack(Made(lambda: layer(3), lambda: layer(4)))

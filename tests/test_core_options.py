@@ -13,7 +13,7 @@ RIGHT = (LSTM, 1.0, np.inf, False)
 
 def make(options, cell="lstm", directions=1, peephole=()):
     layers = [[*arrays(cell), *peephole]] * directions
-    return _core.Stack(cell, layers, directions, True, options=options)
+    return _core.Stack(cell, layers, directions, options=options)
 
 
 def test_right_ones():
@@ -65,7 +65,7 @@ def test_peepholes_need_an_lstm_with_options():
 def projected(w_hr, cell="lstm", gates=4, layers=1):
     arrays = [zeros(gates * H, I), zeros(gates * H, H - 1), None, None, None, w_hr]
     above = [zeros(gates * H, H - 1), *arrays[1:5], None]
-    return _core.Stack(cell, [arrays, above][:layers], 1, True)
+    return _core.Stack(cell, [arrays, above][:layers], 1)
 
 
 def test_wrong_projections():

@@ -346,7 +346,7 @@ def test_the_core_refuses_what_does_not_fit():
     def stack(D, layers, *options, inputs=4):
         shapes = [(16, 3)] * D + [(16, inputs)] * D * (layers - 1)
         arrays = [(np.zeros(s), np.zeros((16, 4)), None, None) for s in shapes]
-        return _core.Stack("lstm", arrays, D, True, *options)
+        return _core.Stack("lstm", arrays, D, *options)
 
     for D, layers, options in (
         (1, 1, ("sum", False)),

@@ -709,7 +709,7 @@ def test_a_block_that_could_not_begin_leaves_the_layer_closed(monkeypatch):
     with pytest.raises(MemoryError), layer.writable():
         pass
     layer(np.zeros((2, 1, 3), np.float32))
-    assert layer._packed[False] is not None  # else it is packed in every call
+    assert layer._packed is not None  # else it is packed in every call
 
 
 def test_a_block_is_entered_once():

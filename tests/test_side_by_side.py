@@ -22,7 +22,7 @@ NETWORKS = {
 
 def threads(problem, n):
     steps, rows, _ = problem.x.shape
-    weights = problem.layer._weights(True)
+    weights = problem.layer._weights()
     return with_threads(n, lambda: _core.side_by_side(weights, steps, rows))
 
 

@@ -74,7 +74,7 @@ def test_stepper_given_other_weights():
         with pytest.raises(TypeError):
             _core.step(stepper, wrong, x, out)
     assert _core.step(stepper, weights, x, out) is out
-    assert _core.step(stepper, stack(backward=False), x, None).shape == (N, H)
+    assert _core.step(stepper, stack(), x, None).shape == (N, H)
 
 
 def test_stepper_given_arrays_that_do_not_fit():
@@ -118,7 +118,7 @@ H = 1600
 def weights():
     shapes = ((4 * H, 8), (4 * H, H), 4 * H, 4 * H)
     layer = [np.zeros(shape, np.float32) for shape in shapes]
-    return _core.Stack("lstm", [layer], 1, False)
+    return _core.Stack("lstm", [layer], 1)
 
 x, out = (np.zeros((256, n), np.float32) for n in (8, H))
 held = [weights()]

@@ -136,7 +136,7 @@ def test_writable_blocks_of_several_threads():
     fresh = rnnext.GRU(I, H)
     fresh.load_state_dict(layer.state_dict())
     assert (layer(x)[0] == fresh(x)[0]).all()
-    assert layer._packed[False] is not None  # all blocks are closed
+    assert layer._packed is not None  # all blocks are closed
 
 
 def test_course_functions_and_dense_layers_in_threads():

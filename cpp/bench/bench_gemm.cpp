@@ -52,7 +52,7 @@ template <class T> struct Exact : Product<T> {
 
     void run() {
         this->kernel.product_exact(this->a.data(), this->k, this->rows, this->packed,
-                                   {0, 1}, this->c0.data(), this->c.data(),
+                                   {0, 1}, this->c0.data(), 0, this->c.data(),
                                    this->units);
     }
 

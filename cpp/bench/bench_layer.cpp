@@ -137,8 +137,7 @@ template <class T> class Layer {
                               as<T>(p_.in[in_w_ih]).data(),
                               as<T>(p_.in[in_w_hh]).data(),
                               as<T>(p_.in[in_b_ih]).data(),
-                              as<T>(p_.in[in_b_hh]).data(),
-                              true};
+                              as<T>(p_.in[in_b_hh]).data()};
 };
 
 // The problem asked for last is kept for the benchmarks that follow.

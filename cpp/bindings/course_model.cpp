@@ -131,7 +131,7 @@ Weights<T> Model<T>::pack(const Notation& notation, const Parameters<T>& p) {
             negate(own[2], H);
         }
     }
-    return {notation.kind, I, H, w_ih, w_hh, b, nullptr, true};
+    return {notation.kind, I, H, w_ih, w_hh, b, nullptr};
 }
 
 template <class T>

@@ -189,8 +189,6 @@ py::object backward_call(const Stack<T>& stack, const py::object& saved,
     call.coverage = coverage;
     std::vector<py::tuple> kept;
     for (index i = 0; i < LD; ++i) {
-        if (!stack[i].has_backward)
-            throw py::value_error("weights: packed without what backward needs");
         const py::tuple entry = items(entries[std::size_t(i)], "saved");
         kept.push_back(entry);
         if (entry.size() != 4)

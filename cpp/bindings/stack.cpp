@@ -97,7 +97,7 @@ Merge merge_of(const py::object& name, index D, index layers) {
 // Weights that fit each other by the shapes that are asked for.
 template <class T>
 PyStack make_stack(CellKind kind, const std::vector<py::tuple>& layers, index D,
-                   Merge merge, bool reverse, bool backward, const py::tuple& options) {
+                   Merge merge, bool reverse, const py::tuple& options) {
     const py::tuple& first = layers[0];
     // Of a projection [P, H].
     const bool projects = first.size() == 6 && !first[5].is_none();
@@ -129,15 +129,15 @@ PyStack make_stack(CellKind kind, const std::vector<py::tuple>& layers, index D,
                                     data<T>(layer[1], "w_hh", {rows, P}),
                                     optional_data<T>(layer[2], "b_ih", {rows}),
                                     optional_data<T>(layer[3], "b_hh", {rows}),
-                                    backward, chosen ? &*chosen : nullptr,
-                                    projects ? P : 0, w_hr);
+                                    chosen ? &*chosen : nullptr, projects ? P : 0,
+                                    w_hr);
     }
     PyStack made;
     made.held = std::unique_ptr<ConstStack<T>>(std::move(stack));
     return made;
 }
 
-PyStack make(const std::string& cell, const py::object& layers, index D, bool backward,
+PyStack make(const std::string& cell, const py::object& layers, index D,
              const py::object& merge, bool reverse, const py::object& options) {
     if (D != 1 && D != 2) throw py::value_error("directions: expected 1 or 2");
     if (reverse && D != 1) throw py::value_error("reverse: expected one direction");
@@ -157,8 +157,7 @@ PyStack make(const std::string& cell, const py::object& layers, index D, bool ba
             throw py::value_error("options: expected one for each direction");
     }
     return RNNEXT_BY_DTYPE(arrays[0][0], make_stack, cell_kind(cell), arrays, D,
-                           merge_of(merge, D, index(arrays.size())), reverse, backward,
-                           chosen);
+                           merge_of(merge, D, index(arrays.size())), reverse, chosen);
 }
 
 // Of every layer and direction, who would do what.
@@ -194,9 +193,8 @@ void register_stack(py::module_& m) {
     py::class_<PyStack> stack(m, "Stack", py::is_final());
     note_type<PyStack>(stack);
     def_constructor(stack, &make, py::arg("cell"), py::arg("layers"),
-                    py::arg("directions"), py::arg("backward"),
-                    py::arg("merge") = "concat", py::arg("reverse") = false,
-                    py::arg("options") = py::none());
+                    py::arg("directions"), py::arg("merge") = "concat",
+                    py::arg("reverse") = false, py::arg("options") = py::none());
     m.def("plans", &plans_of, py::arg("weights"), py::arg("T"), py::arg("N"),
           py::arg("backward"));
     m.def("side_by_side", &side_by_side_of, py::arg("weights"), py::arg("T"),

@@ -23,7 +23,7 @@ template <class T> const Weights<T>& weights_of(CellKind kind, index I, index H)
     const std::vector<T> w(
         std::size_t(cell_traits[int(kind)].gates * H * std::max(I, H)));
     found = std::make_unique<Weights<T>>(kind, I, H, w.data(), w.data(), w.data(),
-                                         w.data(), false);
+                                         w.data());
     return *found;
 }
 

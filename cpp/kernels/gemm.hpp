@@ -248,6 +248,11 @@ void product(const T* a, index a_row, index rows, const Packed<T>& b, Range bloc
              const T* c0, index c0_row, T* c, index c_row, int first,
              int columns) noexcept {
     if (rows == 0) return;
+    if (b.across)
+        return for_turned(b, blocks, [&](const Packed<T>& part, index k, index u) {
+            product(a + k, a_row, rows, part, {0, ceil_div(part.units, block_units<T>)},
+                    (k ? c : c0) + u, k ? c_row : c0_row, c + u, c_row, 0, 1);
+        });
     index block = blocks.begin;
     while (block < blocks.end) {
         const bool wide = block_width<T>(b.units, block) == block_units<T>;
@@ -300,19 +305,27 @@ RNNEXT_INLINE void run_exact(index height, const Tile<T>& t, index filled) {
 
 template <class T>
 void product_exact(const T* a, index a_row, index rows, const Packed<T>& b,
-                   Range blocks, const T* c0, T* c, index c_row) noexcept {
+                   Range blocks, const T* c0, index c0_row, T* c,
+                   index c_row) noexcept {
     if (rows == 0) return;
+    if (b.across)
+        return for_turned(b, blocks, [&](const Packed<T>& part, index k, index u) {
+            product_exact(a + k, a_row, rows, part,
+                          {0, ceil_div(part.units, block_units<T>)}, (k ? c : c0) + u,
+                          k ? c_row : c0_row, c + u, c_row);
+        });
     const index full = min(blocks.end, b.units / block_units<T>);
     const index u = blocks.begin * block_units<T>;
     if (blocks.begin < full)
         product_block<T, 2>(a, a_row, rows, panel_at(b, blocks.begin), b.k,
-                            full - blocks.begin, c0 + u, 0, c + u, c_row);
+                            full - blocks.begin, c0 + u, c0_row, c + u, c_row);
     if (full == blocks.end) return;
     const index last = full * block_units<T>;
     for_row_tiles(rows, [&](index m, index height) RNNEXT_LAMBDA {
         run_exact<T, false>(height,
-                            {a + m * a_row, a_row, panel_at(b, full), 0, b.k, c0 + last,
-                             0, c + m * c_row + last, c_row, 0},
+                            {a + m * a_row, a_row, panel_at(b, full), 0, b.k,
+                             c0 + m * c0_row + last, c0_row, c + m * c_row + last,
+                             c_row, 0},
                             b.units - last);
     });
 }

@@ -36,26 +36,40 @@ RNNEXT_INLINE void pack_rows(T* to, index filled, index kn, const T* src,
         });
 }
 
+// One vector of units, up to a part of their columns.
+template <class T>
+RNNEXT_INLINE void pack_square(T* to, index to_row, index units, index kn, const T* src,
+                               index unit_stride) {
+    T edge[lanes<T> * part<T>];
+    if (units < lanes<T> || kn < part<T>) {
+        for (index i = 0; i < lanes<T> * part<T>; ++i) {
+            const index u = i / part<T>, k = i % part<T>;
+            edge[i] = u < units && k < kn ? src[u * unit_stride + k] : T(0);
+        }
+        src = edge;
+        unit_stride = part<T>;
+    }
+    Vec<T> rows[part<T>];
+    unroll<part<T>>([&](auto i) RNNEXT_LAMBDA {
+        rows[i] = load_parts(src + i * unit_stride, part<T> * unit_stride);
+    });
+    transpose<T>(rows);
+    unroll<part<T>>([&](auto k) RNNEXT_LAMBDA {
+        if (k < kn) store(to + k * to_row, rows[k]);
+    });
+}
+
+// A cache line of every unit at a time: where rows of the source collide in the nearest
+// cache, it holds those of one vector of units.
 template <class T, int NV>
 RNNEXT_INLINE void pack_columns(T* to, index filled, index kn, const T* src,
                                 index unit_stride) {
-    constexpr int square = lanes<T>;
-    for (index i = 0; i < kn; i += square) {
-        const index count = min(square, kn - i);
-        for (index first = 0; first < NV * square; first += square) {
-            Vec<T> rows[square];
-            unroll<square>([&](auto j) RNNEXT_LAMBDA {
-                rows[j] = first + j < filled
-                              ? load_partial(src + (first + j) * unit_stride + i, count)
-                              : Vec<T>{};
-            });
-            transpose<T>(rows);
-            T* const at = to + i * NV * square + first;
-            unroll<square>([&](auto r) RNNEXT_LAMBDA {
-                if (r < count) store(at + r * NV * square, rows[r]);
-            });
-        }
-    }
+    constexpr index line = 64 / index(sizeof(T)), width = NV * lanes<T>;
+    for (index begin = 0; begin < kn; begin += line)
+        for (index u = 0; u < width; u += lanes<T>)
+            for (index k = begin; k < min(begin + line, kn); k += part<T>)
+                pack_square(to + k * width + u, width, filled - u, kn - k,
+                            src + u * unit_stride + k, unit_stride);
 }
 
 template <class T, int NV>
@@ -76,6 +90,45 @@ void pack(T* packed, index k, index units, int panels, int panel, index k0, inde
         if (width > lanes<T>)
             pack_panel<T, 2>(to, filled, kn, from, k_stride, unit_stride);
         else pack_panel<T, 1>(to, filled, kn, from, k_stride, unit_stride);
+    }
+}
+
+// Of a matrix that lies across: calls f(part, k, unit) for parts from row k and a unit
+// on, of up to sum_block rows each, turned in the nearest cache; those of a unit come
+// in the order of k.
+template <class T, class F>
+RNNEXT_INLINE void for_turned(const Packed<T>& b, Range blocks, F&& f) {
+    constexpr index most = 8 * block_units<T>;  // units: 8 KB of a panel, half a cache
+    const index inner = b.k / b.panels;
+    const Packed<T> lying{b.data, b.units, inner, b.panels};
+    const index end = min(blocks.end * block_units<T>, b.units);
+    const auto block_of = [&](index k)
+                              RNNEXT_LAMBDA { return k % inner / block_units<T>; };
+    const auto at = [&](index k, index unit) RNNEXT_LAMBDA {
+        const index width = block_width<T>(inner, block_of(k));
+        return panel_at(lying, block_of(k)) + (k / inner * lying.k + unit) * width +
+               k % inner % block_units<T>;
+    };
+    alignas(64) T turned[sum_block * most];
+    for (index unit = blocks.begin * block_units<T>; unit < end; unit += most) {
+        const index units = min(most, end - unit);
+        for (index k = 0; k < b.k; k += sum_block) {
+            const index kn = min(sum_block, b.k - k);
+            for (index i = 0, count; i < kn; i += count) {
+                const index column = (k + i) % inner;
+                const index width = block_width<T>(inner, block_of(column));
+                count =
+                    min(kn - i, min(inner - column, width - column % block_units<T>));
+                if (k + i + sum_block < b.k) {  // the next part is far from this one
+                    const T* next = at(k + i + sum_block, unit);
+                    for (index r = 0; r < units; ++r, next += width)
+                        __builtin_prefetch(next);
+                }
+                pack(turned, kn, units, 1, 0, i, count, at(k + i, unit), index(1),
+                     width);
+            }
+            f(Packed<T>{turned, kn, units, 1}, k, unit);
+        }
     }
 }
 

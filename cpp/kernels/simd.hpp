@@ -290,58 +290,92 @@ template <int n, int i = 0, class F> RNNEXT_INLINE void unroll(F&& f) {
     }
 }
 
-// Lanes of a and b by turns: a0 b0 a1 b1 ..., the first half of them and the second.
+// ---- squares of 16-byte parts -----------------------------------------------
+
+template <class T> constexpr int part = int(16 / sizeof(T));  // elements
+
+// Parts that begin `stride` elements apart.
+#if defined(__AVX512F__)
+RNNEXT_INLINE vf load_parts(const float* p, index stride) {
+    __m512 v = _mm512_castps128_ps512(_mm_loadu_ps(p));
+    v = _mm512_insertf32x4(v, _mm_loadu_ps(p + stride), 1);
+    v = _mm512_insertf32x4(v, _mm_loadu_ps(p + 2 * stride), 2);
+    return _mm512_insertf32x4(v, _mm_loadu_ps(p + 3 * stride), 3);
+}
+RNNEXT_INLINE vd load_parts(const double* p, index stride) {
+    return (vd)load_parts(reinterpret_cast<const float*>(p), 2 * stride);
+}
+#elif defined(__AVX2__) && !defined(RNNEXT_EMULATE_AVX512)
+RNNEXT_INLINE vf load_parts(const float* p, index stride) {
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)),
+                                _mm_loadu_ps(p + stride), 1);
+}
+RNNEXT_INLINE vd load_parts(const double* p, index stride) {
+    return _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(p)),
+                                _mm_loadu_pd(p + stride), 1);
+}
+#else
+template <class T> RNNEXT_INLINE Vec<T> load_parts(const T* p, index stride) {
+    if constexpr (lanes<T> == part<T>) return load(p);
+    T parts[lanes<T>];
+    for (int i = 0; i < lanes<T>; ++i) parts[i] = p[i / part<T> * stride + i % part<T>];
+    return load(parts);
+}
+#endif
+
+// Within each part, lanes of a and b by turns: of their first halves, of their second.
 #define RNNEXT_SHUFFLE __builtin_shufflevector
 RNNEXT_INLINE vf interleave_low(vf a, vf b) {
 #if RNNEXT_VECTOR_BYTES == 64
-    return RNNEXT_SHUFFLE(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    return RNNEXT_SHUFFLE(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13,
+                          29);
 #elif RNNEXT_VECTOR_BYTES == 32
-    return RNNEXT_SHUFFLE(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+    return RNNEXT_SHUFFLE(a, b, 0, 8, 1, 9, 4, 12, 5, 13);
 #else
     return RNNEXT_SHUFFLE(a, b, 0, 4, 1, 5);
 #endif
 }
 RNNEXT_INLINE vf interleave_high(vf a, vf b) {
 #if RNNEXT_VECTOR_BYTES == 64
-    return RNNEXT_SHUFFLE(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30,
-                          15, 31);
+    return RNNEXT_SHUFFLE(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15,
+                          31);
 #elif RNNEXT_VECTOR_BYTES == 32
-    return RNNEXT_SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+    return RNNEXT_SHUFFLE(a, b, 2, 10, 3, 11, 6, 14, 7, 15);
 #else
     return RNNEXT_SHUFFLE(a, b, 2, 6, 3, 7);
 #endif
 }
 RNNEXT_INLINE vd interleave_low(vd a, vd b) {
 #if RNNEXT_VECTOR_BYTES == 64
-    return RNNEXT_SHUFFLE(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+    return RNNEXT_SHUFFLE(a, b, 0, 8, 2, 10, 4, 12, 6, 14);
 #elif RNNEXT_VECTOR_BYTES == 32
-    return RNNEXT_SHUFFLE(a, b, 0, 4, 1, 5);
+    return RNNEXT_SHUFFLE(a, b, 0, 4, 2, 6);
 #else
     return RNNEXT_SHUFFLE(a, b, 0, 2);
 #endif
 }
 RNNEXT_INLINE vd interleave_high(vd a, vd b) {
 #if RNNEXT_VECTOR_BYTES == 64
-    return RNNEXT_SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+    return RNNEXT_SHUFFLE(a, b, 1, 9, 3, 11, 5, 13, 7, 15);
 #elif RNNEXT_VECTOR_BYTES == 32
-    return RNNEXT_SHUFFLE(a, b, 2, 6, 3, 7);
+    return RNNEXT_SHUFFLE(a, b, 1, 5, 3, 7);
 #else
     return RNNEXT_SHUFFLE(a, b, 1, 3);
 #endif
 }
 
-// Rows to columns, a square of them: a perfect shuffle of the rows for every bit of
-// their number.
+// Rows to columns, a square of them in each part: a perfect shuffle of the rows for
+// every bit of their number.
 template <class T, int stage = 1>
-RNNEXT_INLINE void transpose(Vec<T> (&rows)[lanes<T>]) {
-    if constexpr (stage < lanes<T>) {
-        Vec<T> mixed[lanes<T>];
-        unroll<lanes<T> / 2>([&](auto i) RNNEXT_LAMBDA {
-            mixed[2 * i] = interleave_low(rows[i], rows[i + lanes<T> / 2]);
-            mixed[2 * i + 1] = interleave_high(rows[i], rows[i + lanes<T> / 2]);
+RNNEXT_INLINE void transpose(Vec<T> (&rows)[part<T>]) {
+    if constexpr (stage < part<T>) {
+        Vec<T> mixed[part<T>];
+        unroll<part<T> / 2>([&](auto i) RNNEXT_LAMBDA {
+            mixed[2 * i] = interleave_low(rows[i], rows[i + part<T> / 2]);
+            mixed[2 * i + 1] = interleave_high(rows[i], rows[i + part<T> / 2]);
         });
         transpose<T, 2 * stage>(mixed);
-        unroll<lanes<T>>([&](auto i) RNNEXT_LAMBDA { rows[i] = mixed[i]; });
+        unroll<part<T>>([&](auto i) RNNEXT_LAMBDA { rows[i] = mixed[i]; });
     }
 }
 

@@ -70,8 +70,8 @@ template <class T> class LayerCase {
         dw_hh.resize(w_hh.size());
         db_ih.resize(b_ih.size());
         db_hh.resize(b_hh.size());
-        weights = std::make_unique<Weights<T>>(kind, s.I, s.H, w_ih.data(), w_hh.data(),
-                                               b_ih.data(), b_hh.data(), true);
+        weights = std::make_shared<Weights<T>>(kind, s.I, s.H, w_ih.data(), w_hh.data(),
+                                               b_ih.data(), b_hh.data());
     }
 
     // With `tokens` [T, N] in place of x. Keeps what backward needs, or nothing.
@@ -132,7 +132,7 @@ template <class T> class LayerCase {
     std::vector<T> x, h_0, c_0, w_ih, w_hh, b_ih, b_hh, dy, dh_n, dc_n;
     std::vector<T> y, h_n, c_n, kept_h, kept_c, gates;
     std::vector<T> dx, dh_0, dc_0, dw_ih, dw_hh, db_ih, db_hh;
-    std::unique_ptr<Weights<T>> weights;
+    std::shared_ptr<const Weights<T>> weights;
 
   private:
     static T* null_if_none(std::vector<T>& v) { return v.empty() ? nullptr : v.data(); }

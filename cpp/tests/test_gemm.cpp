@@ -50,7 +50,7 @@ TEST_CASE_TEMPLATE("product_exact: c0 + A B", T, float, double) {
                     std::vector<T> c(std::size_t(rows * c_row), T(99));
                     const index width = 2 * kernel.lanes;
                     kernel.product_exact(a.data(), a_row, rows, packed.panels,
-                                         {0, (units + width - 1) / width}, c0.data(),
+                                         {0, (units + width - 1) / width}, c0.data(), 0,
                                          c.data(), c_row);
                     bool equal = true;
                     for (index m = 0; m < rows; ++m) {
@@ -138,6 +138,66 @@ TEST_CASE_TEMPLATE("packing rows or columns of the source gives the same", T, fl
                 REQUIRE(std::equal(rows.memory.get(), rows.memory.get() + size,
                                    columns.memory.get()));
             }
+    }
+}
+
+TEST_CASE_TEMPLATE("a matrix that lies across gives the bits of one that does not", T,
+                   float, double) {
+    for (const std::string& name : available_isas()) {
+        select_isa(name);
+        CAPTURE(name);
+        const Kernels<T>& kernel = kernels<T>();
+        std::mt19937 random(5);
+        std::normal_distribution<T> normal;
+        const auto reals = [&](index n) {
+            std::vector<T> v(std::size_t(n), T(0));
+            for (T& x : v) x = normal(random);
+            return v;
+        };
+        for (const index rows : {0, 1, 2, 7})
+            for (const index units : {1, 8, 17, 64, 130, 300})
+                for (const index inner : {1, 5, 32, 45, 64})
+                    for (const int panels : {1, 3, 4}) {
+                        CAPTURE(rows);
+                        CAPTURE(units);
+                        CAPTURE(inner);
+                        CAPTURE(panels);
+                        const index k = panels * inner;
+                        const auto b = reals(k * units);  // [k][units]
+                        const auto packed =
+                            pack_matrix(kernel, k, units, b.data(), units, 1);
+                        const auto lying = aligned_buffer<T>(
+                            packed_size(kernel, units, inner, panels));
+                        for (int p = 0; p < panels; ++p)
+                            kernel.pack(lying.get(), units, inner, panels, p, 0, units,
+                                        b.data() + p * inner * units, 1, units);
+                        const Packed<T> across{lying.get(), k, units, panels, true};
+
+                        const index a_row = k + 3, c_row = round_up(units, 16) + 16;
+                        const index width = 2 * kernel.lanes;
+                        const Range all{0, (units + width - 1) / width};
+                        const auto a = reals(rows * a_row), c0 = reals(rows * c_row);
+                        for (const bool exact : {false, true})
+                            for (const index c0_row : {index(0), c_row}) {
+                                if (c0_row == 0 && rows == 0) continue;
+                                const auto product = [&](const Packed<T>& m, Range r) {
+                                    std::vector<T> c(std::size_t(rows * c_row), T(99));
+                                    if (exact)
+                                        kernel.product_exact(a.data(), a_row, rows, m,
+                                                             r, c0.data(), c0_row,
+                                                             c.data(), c_row);
+                                    else
+                                        kernel.product(a.data(), a_row, rows, m, r,
+                                                       c0.data(), c0_row, c.data(),
+                                                       c_row, 0, 1);
+                                    return c;
+                                };
+                                for (const Range r :
+                                     {all, Range{all.end / 2, all.end}, Range{0, 1}})
+                                    REQUIRE(product(across, r) ==
+                                            product(packed.panels, r));
+                            }
+                    }
     }
 }
 

@@ -90,8 +90,7 @@ TEST_CASE("one network, many callers, changing numbers of threads") {
     const LayerCase<float> given(CellKind::lstm, shape, 1);
     Stack<float> stack{1};
     stack.weights.emplace_back(CellKind::lstm, shape.I, shape.H, given.w_ih.data(),
-                               given.w_hh.data(), given.b_ih.data(), given.b_hh.data(),
-                               true);
+                               given.w_hh.data(), given.b_ih.data(), given.b_hh.data());
     set_num_threads(1);
     const std::uint64_t forward = Caller(stack, given).forward();
     const std::uint64_t stream = Caller(stack, given).stream();
@@ -130,6 +129,24 @@ TEST_CASE("one network, many callers, changing numbers of threads") {
     CHECK(wrong == 0);
 }
 
+TEST_CASE("several callers are the first to need weights transposed") {
+    LayerCase<float> first(CellKind::lstm, shape, 2);
+    const std::uint64_t expected = gradients(first);
+    std::atomic<int> wrong{0};
+    for (int k = 0; k < rounds(); ++k) {
+        const LayerCase<float> fresh(CellKind::lstm, shape, 2);
+        std::vector<std::thread> callers;
+        for (int i = 0; i < 3; ++i)
+            callers.emplace_back([&] {
+                LayerCase<float> own(CellKind::lstm, shape, 2);
+                own.weights = fresh.weights;
+                wrong += gradients(own) != expected;
+            });
+        for (std::thread& t : callers) t.join();
+    }
+    CHECK(wrong == 0);
+}
+
 TEST_CASE("layers side by side, and directions") {
     constexpr CaseShape deep = {40, 2, 32, 32};
     const LayerCase<float> given(CellKind::lstm, deep, 1);
@@ -139,7 +156,7 @@ TEST_CASE("layers side by side, and directions") {
             stack.weights.emplace_back(CellKind::lstm, D == 1 || i < D ? 32 : 64, 32,
                                        i < D ? given.w_ih.data() : wide_w_ih().data(),
                                        given.w_hh.data(), given.b_ih.data(),
-                                       given.b_hh.data(), false);
+                                       given.b_hh.data());
         const index layers = D == 2 ? 2 : 3;
         std::vector<float> y(std::size_t(deep.T * deep.N * 32 * D));
         std::vector<float> h(std::size_t(3 * D * deep.N * 32)), c(h.size());

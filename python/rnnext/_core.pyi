@@ -55,10 +55,10 @@ class Stack:
     (G*H, F), w_hh (G*H, H), biases (G*H,) or None. A fifth, w_ch (3, H) or None, are
     the peepholes of an LSTM with options; a sixth, w_hr (P, H) or None, the projection
     of an LSTM: then w_hh is (G*H, P), and P stands for H in F and in all h.
-    backward=False leaves out what only `backward` needs. merge: what becomes of two
-    directions, "concat" (F = D*H), "sum", "mul", "ave" (F = H) or None, which leaves
-    them apart (F = H, one layer). reverse: the only direction runs from the end.
-    options: of every direction; None where the cell is as its authors wrote it.
+    merge: what becomes of two directions, "concat" (F = D*H), "sum", "mul", "ave"
+    (F = H) or None, which leaves them apart (F = H, one layer). reverse: the only
+    direction runs from the end. options: of every direction; None where the cell is as
+    its authors wrote it.
     """
 
     def __init__(
@@ -66,7 +66,6 @@ class Stack:
         cell: str,
         layers: Sequence[Sequence[Array | None]],
         directions: int,
-        backward: bool,
         merge: str | None = "concat",
         reverse: bool = False,
         options: Sequence[CellOptions | None] | None = None,

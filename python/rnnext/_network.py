@@ -95,14 +95,13 @@ class Network(Configured, Parametrised, Generic[S]):
             }
         super().__init__(shapes, H**-0.5, float_dtype(dtype), rng)
 
-    def _pack(self, backward: bool) -> _core.Stack:
+    def _pack(self) -> _core.Stack:
         get = self._arrays.get
         layers = [list(map(get, names)) for names in self._packed_names]
         return _core.Stack(
             self._cell,
             layers,
             self._directions,
-            backward,
             self.merge,
             self.reverse,
             self._core_options,

@@ -70,15 +70,12 @@ class _Block(AbstractContextManager[dict[str, Array]]):
             self._views, self._given = views, _InPlace(views)
             # Last of all: who has no memory to begin leaves the layer closed.
             owner._open.append(views)
-            owner._packed[:] = _NOT_PACKED
+            owner._packed = None
         return self._given
 
     def __exit__(self, *_: object) -> None:
         assert self._views is not None
         self._owner._close(self._views, self._given)
-
-
-_NOT_PACKED: tuple[_core.Stack | None, _core.Stack | None] = (None, None)
 
 
 class Parametrised(NamedParameters):
@@ -111,9 +108,8 @@ class Parametrised(NamedParameters):
         # Views that writable() blocks, which are being executed, have handed out.
         self._open: list[Mapping[str, Array]] = []
         self._kept: set[str] = set()  # parameters of which such a block left a view
-        # For inference and for training; None where they have to be packed. Streams
-        # read it at every step.
-        self._packed = [*_NOT_PACKED]
+        # None where they have to be packed. Streams read it at every step.
+        self._packed: _core.Stack | None = None
         self._views: dict[str, Array] = {}
         for name in self._arrays:
             self._expose(name)
@@ -123,17 +119,17 @@ class Parametrised(NamedParameters):
         self._arrays[name].flags.writeable = False
         self._views[name] = self._arrays[name].view()
 
-    def _pack(self, backward: bool) -> _core.Stack:
+    def _pack(self) -> _core.Stack:
         raise NotImplementedError
 
-    def _weights(self, backward: bool) -> _core.Stack:
+    def _weights(self) -> _core.Stack:
         """The packed weights of the parameters as they are now."""
-        weights = self._packed[backward]
+        weights = self._packed
         if weights is None:
             with self._lock:
-                weights = self._pack(backward)
+                weights = self._pack()
                 if not self._open and not self._kept:
-                    self._packed[:] = weights, weights if backward else None
+                    self._packed = weights
         return weights
 
     @property
@@ -184,7 +180,7 @@ class Parametrised(NamedParameters):
 
     def _close(self, views: dict[str, Array], given: _InPlace) -> None:
         with self._lock:
-            self._packed[:] = _NOT_PACKED
+            self._packed = None
             # Without memory to note what is kept, the layer stays open.
             self._kept.update(_core.close_views(views, given))
             self._open.pop()
@@ -274,7 +270,7 @@ class Parametrised(NamedParameters):
                 for name, array in values.items():
                     views[name][...] = array
             finally:
-                self._packed[:] = _NOT_PACKED
+                self._packed = None
 
     def _adopt(self, arrays: Mapping[str, Array]) -> None:
         """Make these arrays themselves the parameters; again when they have changed.
@@ -283,7 +279,7 @@ class Parametrised(NamedParameters):
         """
         with self._lock:
             self._arrays = {n: np.ascontiguousarray(a) for n, a in arrays.items()}
-            self._packed[:] = _NOT_PACKED
+            self._packed = None
             for name in self._arrays:
                 self._expose(name)
 

@@ -195,7 +195,7 @@ class Recurrent(Edge[S]):
         >>> bool((y[4, 1] == h_n[0, 1]).all()), bool((y[5:, 1] == 0).all())
         (True, True)
         """
-        weights = self._packed[False] or self._weights(False)
+        weights = self._packed or self._weights()
         found = None
         whole = lengths is mask is reset is None and pad == "zeros"
         if whole and not self.batch_first:
@@ -283,7 +283,7 @@ class Recurrent(Edge[S]):
         >>> bool((again == y).all())
         True
         """
-        weights = self._packed[True] or self._weights(True)
+        weights = self._packed or self._weights()
         found = masks = coverage = None
         whole = lengths is mask is reset is None and pad == "zeros"
         drops = self.dropout or self.input_dropout or self.recurrent_dropout

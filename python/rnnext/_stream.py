@@ -38,7 +38,7 @@ class Stream(Generic[S]):
     def __init__(self, layer: Recurrent[S], batch_size: int, state: S | None) -> None:
         self._layer = layer
         self.batch_size = batch_size
-        self._stepper = _core.Stepper(layer._weights(False), batch_size)
+        self._stepper = _core.Stepper(layer._weights(), batch_size)
         self.state = state
         self._start = self.state
 
@@ -72,7 +72,7 @@ class Stream(Generic[S]):
         True
         """
         layer = self._layer
-        weights = layer._packed[False] or layer._weights(False)
+        weights = layer._packed or layer._weights()
         y = _core.step(self._stepper, weights, x_t, out)
         if y is not None:
             return y

@@ -98,7 +98,7 @@ class Cell(Network[S]):
         >>> h.shape
         (2, 4)
         """
-        weights = self._packed[False] or self._weights(False)
+        weights = self._packed or self._weights()
         found = _core.forward_cell(weights, x, state, False)
         if found is None:
             checked, before = self._checked(x, state)
@@ -134,7 +134,7 @@ class Cell(Network[S]):
         >>> h.shape
         (4,)
         """
-        weights = self._packed[True] or self._weights(True)
+        weights = self._packed or self._weights()
         found = _core.forward_cell(weights, x, state, True)
         if found is None:
             checked, before = self._checked(x, state)
