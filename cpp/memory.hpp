@@ -53,6 +53,10 @@ struct AlignedDelete {
     void operator()(void* p) const {
         give_back(static_cast<void**>(p)[-1], static_cast<std::size_t*>(p)[-2]);
     }
+    // Bytes that may be used.
+    static std::size_t size(void* p) {
+        return static_cast<std::size_t*>(p)[-2] - 3 * alignment;
+    }
 };
 
 // `size` uninitialised elements at a 64-byte boundary, and a line that may be read

@@ -9,6 +9,7 @@ the calls raised.
 
 import gc
 import hashlib
+import itertools
 import pickle
 import sys
 import threading
@@ -221,9 +222,15 @@ def wide():
 
 
 def many():
-    """More than a thread keeps from call to call."""
-    layer, x = rnnext.RNN(2, 2, 2, rng=0), draw(1, 300_000, 2)
-    return lambda: layer(x)
+    """More than a thread keeps from call to call, and never again of the same size."""
+    layer, x = rnnext.RNN(2, 2, 2, rng=0), draw(1, 310_000, 2)
+    sizes = itertools.count(300_000)
+
+    def call():
+        y, h_n = layer(x[:, : next(sizes)])
+        return y[:, :300_000], h_n[:, :300_000]
+
+    return call
 
 
 def cell():

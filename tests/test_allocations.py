@@ -14,7 +14,15 @@ pytestmark = pytest.mark.skipif(
 
 HERE = Path(__file__).parent
 # What the interpreter allocates is much; `tests/long/allocations.py` has all of it.
-BY_INTERPRETER = ("pack", "writable", "strided", "stream", "course rnn", "dense")
+BY_INTERPRETER = (
+    "pack",
+    "writable",
+    "strided",
+    "many",
+    "stream",
+    "course rnn",
+    "dense",
+)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +49,8 @@ def test_every_allocation_fails_in_turn(library, mode):
     found = in_turn(library, mode, 2, allocation_cases.CASES)
     assert list(found) == list(allocation_cases.CASES)
     for name, (tried, raised) in found.items():
-        assert tried >= raised > 0.8 * tried, name
+        assert raised > 0, name
+        assert 0 <= tried - raised <= max(1, 0.2 * tried), name
 
 
 def test_every_allocation_of_the_interpreter_fails_in_turn(library):

@@ -1,11 +1,98 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "arrays.hpp"
 
+#include <cstring>
+#include <optional>
+
 #include "fast_call.hpp"
 #include "register.hpp"
 
 namespace rnnext {
 namespace {
+
+// ---- memory of large arrays -------------------------------------------------
+
+void* allocate(void*, std::size_t size) {
+    try {
+        return aligned_buffer<char>(index(size)).release();
+    } catch (const std::bad_alloc&) {
+        return nullptr;
+    }
+}
+
+void free_block(void*, void* data, std::size_t) {
+    if (data) AlignedDelete()(data);
+}
+
+void* allocate_zeros(void*, std::size_t count, std::size_t size) {
+    std::size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes)) return nullptr;
+    void* const data = allocate(nullptr, bytes);
+    return data ? std::memset(data, 0, bytes) : nullptr;
+}
+
+void* reallocate(void*, void* data, std::size_t size) {
+    void* const moved = allocate(nullptr, size);
+    if (moved && data) {
+        std::memcpy(moved, data, std::min(size, AlignedDelete::size(data)));
+        free_block(nullptr, data, 0);
+    }
+    return moved;
+}
+
+// NumPy's PyDataMem_Handler, version 1, and the slot of PyDataMem_SetHandler in its
+// table of functions.
+struct Handler {
+    char name[127] = "rnnext";
+    unsigned char version = 1;
+    void* context = nullptr;
+    decltype(&allocate) malloc = allocate;
+    decltype(&allocate_zeros) calloc = allocate_zeros;
+    decltype(&reallocate) realloc = reallocate;
+    decltype(&free_block) free = free_block;
+} handler;
+constexpr int set_handler_slot = 304;
+
+PyObject* (*set_handler)(PyObject*);  // the one before, owned by the caller
+PyObject* ours;
+
+void find_handler() {
+    const py::object table =
+        py::detail::import_numpy_core_submodule("multiarray").attr("_ARRAY_API");
+    void** const slots =
+        static_cast<void**>(PyCapsule_GetPointer(table.ptr(), nullptr));
+    if (!slots) throw py::error_already_set();
+    set_handler = reinterpret_cast<decltype(set_handler)>(slots[set_handler_slot]);
+    ours = PyCapsule_New(&handler, "mem_handler", nullptr);
+    if (!ours) throw py::error_already_set();
+}
+
+// While it lives, NumPy's new arrays of this thread have their data from take_block
+// (NEP 49), and own it.
+class KeptPages {
+  public:
+    KeptPages() : before_(set_handler(ours)) {
+        if (!before_) throw py::error_already_set();
+    }
+    // Without memory to take ours back it stays: it serves any array.
+    ~KeptPages() {
+        const py::error_scope raised;
+        Py_XDECREF(set_handler(before_));
+        PyErr_Clear();
+        Py_DECREF(before_);
+    }
+    KeptPages(const KeptPages&) = delete;
+    KeptPages& operator=(const KeptPages&) = delete;
+
+  private:
+    PyObject* const before_;
+};
+
+// Bytes of an array for which that pays: to fault its pages would take longer than to
+// fill them.
+constexpr index least_kept = index(1) << 20, most_kept = index(16) << 20;
+
+// ---- views ------------------------------------------------------------------
 
 // Its base is no ndarray: else NumPy would let views of the view refer to what is under
 // it, and nobody could count them.
@@ -88,7 +175,21 @@ struct CloseViewsFunction {
 
 }  // namespace
 
+py::object new_array(int type, const Shape& shape, index item_size) {
+    index bytes = item_size;
+    for (int i = 0; i < shape.ndim; ++i)
+        if (__builtin_mul_overflow(bytes, std::max<index>(shape[i], 1), &bytes))
+            throw std::bad_alloc();
+    std::optional<KeptPages> pages;
+    if (bytes >= least_kept && bytes <= most_kept) pages.emplace();
+    const auto& numpy = py::detail::npy_api::get();
+    return made(numpy.PyArray_NewFromDescr_(
+        numpy.PyArray_Type_, numpy.PyArray_DescrFromType_(type), shape.ndim,
+        shape.sizes, nullptr, nullptr, 0, nullptr));
+}
+
 void register_arrays(py::module_& m) {
+    find_handler();
     def_fast<WritableViewsFunction>(m);
     def_fast<CloseViewsFunction>(m);
 }

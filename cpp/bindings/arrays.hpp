@@ -141,19 +141,14 @@ inline bool is_float32(const py::handle& object) {
     return array && has_dtype<float>(*array);
 }
 
+// Of a number of that type, uninitialised.
+py::object new_array(int type, const Shape& shape, index item_size);
+
 // A new array, uninitialised; `to` is its data.
 template <class T> py::object empty(const Shape& shape, T*& to) {
-    index bytes = sizeof(T);
-    for (int i = 0; i < shape.ndim; ++i)
-        if (__builtin_mul_overflow(bytes, std::max<index>(shape[i], 1), &bytes))
-            throw std::bad_alloc();
-    const auto& numpy = py::detail::npy_api::get();
-    PyObject* const array = numpy.PyArray_NewFromDescr_(
-        numpy.PyArray_Type_, numpy.PyArray_DescrFromType_(type_number<T>), shape.ndim,
-        shape.sizes, nullptr, nullptr, 0, nullptr);
-    if (!array) throw py::error_already_set();
-    to = reinterpret_cast<T*>(py::detail::array_proxy(array)->data);
-    return py::reinterpret_steal<py::object>(array);
+    py::object array = new_array(type_number<T>, shape, sizeof(T));
+    to = reinterpret_cast<T*>(py::detail::array_proxy(array.ptr())->data);
+    return array;
 }
 
 // What a sequence holds now: kept, whatever becomes of the sequence.

@@ -244,15 +244,17 @@ RNNEXT_INLINE void product_block(const T* a, index a_row, index rows, const T* b
 }
 
 template <class T>
+void product_across(bool exact, const T* a, index a_row, index rows, const Packed<T>& b,
+                    Range blocks, const T* c0, index c0_row, T* c,
+                    index c_row) noexcept;
+
+template <class T>
 void product(const T* a, index a_row, index rows, const Packed<T>& b, Range blocks,
              const T* c0, index c0_row, T* c, index c_row, int first,
              int columns) noexcept {
     if (rows == 0) return;
     if (b.across)
-        return for_turned(b, blocks, [&](const Packed<T>& part, index k, index u) {
-            product(a + k, a_row, rows, part, {0, ceil_div(part.units, block_units<T>)},
-                    (k ? c : c0) + u, k ? c_row : c0_row, c + u, c_row, 0, 1);
-        });
+        return product_across(false, a, a_row, rows, b, blocks, c0, c0_row, c, c_row);
     index block = blocks.begin;
     while (block < blocks.end) {
         const bool wide = block_width<T>(b.units, block) == block_units<T>;
@@ -309,11 +311,7 @@ void product_exact(const T* a, index a_row, index rows, const Packed<T>& b,
                    index c_row) noexcept {
     if (rows == 0) return;
     if (b.across)
-        return for_turned(b, blocks, [&](const Packed<T>& part, index k, index u) {
-            product_exact(a + k, a_row, rows, part,
-                          {0, ceil_div(part.units, block_units<T>)}, (k ? c : c0) + u,
-                          k ? c_row : c0_row, c + u, c_row);
-        });
+        return product_across(true, a, a_row, rows, b, blocks, c0, c0_row, c, c_row);
     const index full = min(blocks.end, b.units / block_units<T>);
     const index u = blocks.begin * block_units<T>;
     if (blocks.begin < full)
@@ -328,6 +326,31 @@ void product_exact(const T* a, index a_row, index rows, const Packed<T>& b,
                              c_row, 0},
                             b.units - last);
     });
+}
+
+// Either of them for a matrix that lies across, piece by piece.
+template <class T>
+void product_across(bool exact, const T* a, index a_row, index rows, const Packed<T>& b,
+                    Range blocks, const T* c0, index c0_row, T* c,
+                    index c_row) noexcept {
+    constexpr index most = 8 * block_units<T>;  // units: 8 KB of a panel, half a cache
+    const index end = min(blocks.end * block_units<T>, b.units);
+    alignas(64) T turned[sum_block * most];
+    for (index unit = blocks.begin * block_units<T>; unit < end; unit += most) {
+        const index units = min(most, end - unit);
+        const Range all{0, ceil_div(units, block_units<T>)};
+        for (index k = 0; k < b.k; k += sum_block) {
+            const Packed<T> part =
+                turn(b, k, min(sum_block, b.k - k), unit, units, turned);
+            const T* const from = (k ? c : c0) + unit;
+            const index from_row = k ? c_row : c0_row;
+            T* const to = c + unit;
+            if (exact)
+                product_exact(a + k, a_row, rows, part, all, from, from_row, to, c_row);
+            else
+                product(a + k, a_row, rows, part, all, from, from_row, to, c_row, 0, 1);
+        }
+    }
 }
 
 }  // namespace rnnext::RNNEXT_NAMESPACE

@@ -93,43 +93,32 @@ void pack(T* packed, index k, index units, int panels, int panel, index k0, inde
     }
 }
 
-// Of a matrix that lies across: calls f(part, k, unit) for parts from row k and a unit
-// on, of up to sum_block rows each, turned in the nearest cache; those of a unit come
-// in the order of k.
-template <class T, class F>
-RNNEXT_INLINE void for_turned(const Packed<T>& b, Range blocks, F&& f) {
-    constexpr index most = 8 * block_units<T>;  // units: 8 KB of a panel, half a cache
+// Of a matrix that lies across, rows k to k + kn and `units` units from `unit` on, as
+// one panel in the nearest cache.
+template <class T>
+Packed<T> turn(const Packed<T>& b, index k, index kn, index unit, index units,
+               T* turned) noexcept {
     const index inner = b.k / b.panels;
     const Packed<T> lying{b.data, b.units, inner, b.panels};
-    const index end = min(blocks.end * block_units<T>, b.units);
-    const auto block_of = [&](index k)
-                              RNNEXT_LAMBDA { return k % inner / block_units<T>; };
-    const auto at = [&](index k, index unit) RNNEXT_LAMBDA {
-        const index width = block_width<T>(inner, block_of(k));
-        return panel_at(lying, block_of(k)) + (k / inner * lying.k + unit) * width +
-               k % inner % block_units<T>;
+    const auto width_at = [&](index column) RNNEXT_LAMBDA {
+        return block_width<T>(inner, column / block_units<T>);
     };
-    alignas(64) T turned[sum_block * most];
-    for (index unit = blocks.begin * block_units<T>; unit < end; unit += most) {
-        const index units = min(most, end - unit);
-        for (index k = 0; k < b.k; k += sum_block) {
-            const index kn = min(sum_block, b.k - k);
-            for (index i = 0, count; i < kn; i += count) {
-                const index column = (k + i) % inner;
-                const index width = block_width<T>(inner, block_of(column));
-                count =
-                    min(kn - i, min(inner - column, width - column % block_units<T>));
-                if (k + i + sum_block < b.k) {  // the next part is far from this one
-                    const T* next = at(k + i + sum_block, unit);
-                    for (index r = 0; r < units; ++r, next += width)
-                        __builtin_prefetch(next);
-                }
-                pack(turned, kn, units, 1, 0, i, count, at(k + i, unit), index(1),
-                     width);
-            }
-            f(Packed<T>{turned, kn, units, 1}, k, unit);
+    const auto at = [&](index row) RNNEXT_LAMBDA {
+        const index column = row % inner;
+        return panel_at(lying, column / block_units<T>) +
+               (row / inner * lying.k + unit) * width_at(column) +
+               column % block_units<T>;
+    };
+    for (index i = 0, count; i < kn; i += count) {
+        const index column = (k + i) % inner, width = width_at(column);
+        count = min(kn - i, min(inner - column, width - column % block_units<T>));
+        if (k + i + sum_block < b.k) {  // what is next to be turned is far from this
+            const T* next = at(k + i + sum_block);
+            for (index r = 0; r < units; ++r, next += width) __builtin_prefetch(next);
         }
+        pack(turned, kn, units, 1, 0, i, count, at(k + i), index(1), width);
     }
+    return {turned, kn, units, 1};
 }
 
 }  // namespace rnnext::RNNEXT_NAMESPACE

@@ -232,7 +232,9 @@ template <class F> RNNEXT_INLINE vf in_double(vf v, F&& f) {
 // An accumulator that stays in its register. GCC 12 lets the sums of an unrolled loop
 // wander, and some then out to the stack. No instruction.
 template <class V> RNNEXT_INLINE void hold(V& v) {
-#if defined(__x86_64__)
+#if defined(RNNEXT_EMULATE_AVX512)
+    (void)v;  // in two registers
+#elif defined(__x86_64__)
     asm("" : "+v"(v));
 #else
     asm("" : "+w"(v));

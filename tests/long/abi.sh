@@ -93,7 +93,7 @@ for version in "${pythons[@]}"; do
                 W) mark "$run" -W error -m rnnext selftest ;;
                 OO) mark "$run" -OO -m rnnext selftest ;;
                 tests) mark "$run" -m pytest -q -p no:cacheprovider tests/test_wheel.py \
-                    tests/test_stepper.py tests/test_errors.py ;;
+                    tests/test_stepper.py tests/test_errors.py tests/test_output_memory.py ;;
                 odd) mark env PYTHONPATH="$odd" "$run" -S -W error -m rnnext selftest ;;
                 read) mark read_only "$odd" env PYTHONPATH="$odd" "$run" -S -m rnnext selftest ;;
                 sub) mark "$run" -m pytest -q -p no:cacheprovider tests/test_interpreters.py ;;
