@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// One micro-kernel and the products of rows with packed matrices; those of two
-// operands that both have just been computed are in gradient.hpp.
+// One micro-kernel and the products of rows with packed matrices; with those that lie
+// across in across.hpp, of two operands that both have just been computed in
+// gradient.hpp.
 //
 //            panels of B, 2 vectors wide            C tile = C0 + sum of blocks of K
 //             k  [b0 b1]                            each block: M x 2 accumulators from
@@ -243,6 +244,7 @@ RNNEXT_INLINE void product_block(const T* a, index a_row, index rows, const T* b
     }
 }
 
+// Either of those that follow where B lies across: across.hpp.
 template <class T>
 void product_across(bool exact, const T* a, index a_row, index rows, const Packed<T>& b,
                     Range blocks, const T* c0, index c0_row, T* c,
@@ -326,31 +328,6 @@ void product_exact(const T* a, index a_row, index rows, const Packed<T>& b,
                              c_row, 0},
                             b.units - last);
     });
-}
-
-// Either of them for a matrix that lies across, piece by piece.
-template <class T>
-void product_across(bool exact, const T* a, index a_row, index rows, const Packed<T>& b,
-                    Range blocks, const T* c0, index c0_row, T* c,
-                    index c_row) noexcept {
-    constexpr index most = 8 * block_units<T>;  // units: 8 KB of a panel, half a cache
-    const index end = min(blocks.end * block_units<T>, b.units);
-    alignas(64) T turned[sum_block * most];
-    for (index unit = blocks.begin * block_units<T>; unit < end; unit += most) {
-        const index units = min(most, end - unit);
-        const Range all{0, ceil_div(units, block_units<T>)};
-        for (index k = 0; k < b.k; k += sum_block) {
-            const Packed<T> part =
-                turn(b, k, min(sum_block, b.k - k), unit, units, turned);
-            const T* const from = (k ? c : c0) + unit;
-            const index from_row = k ? c_row : c0_row;
-            T* const to = c + unit;
-            if (exact)
-                product_exact(a + k, a_row, rows, part, all, from, from_row, to, c_row);
-            else
-                product(a + k, a_row, rows, part, all, from, from_row, to, c_row, 0, 1);
-        }
-    }
 }
 
 }  // namespace rnnext::RNNEXT_NAMESPACE

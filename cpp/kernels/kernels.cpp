@@ -3,6 +3,7 @@
 // The kernel wing: compiled once per instruction set, each time in its own namespace
 // (RNNEXT_NAMESPACE). Allocates nothing, throws nothing, knows no threads, no Python
 // and no std::.
+#include "across.hpp"
 #include "activation.hpp"
 #include "calibrate.hpp"
 #include "cells.hpp"

@@ -93,32 +93,4 @@ void pack(T* packed, index k, index units, int panels, int panel, index k0, inde
     }
 }
 
-// Of a matrix that lies across, rows k to k + kn and `units` units from `unit` on, as
-// one panel in the nearest cache.
-template <class T>
-Packed<T> turn(const Packed<T>& b, index k, index kn, index unit, index units,
-               T* turned) noexcept {
-    const index inner = b.k / b.panels;
-    const Packed<T> lying{b.data, b.units, inner, b.panels};
-    const auto width_at = [&](index column) RNNEXT_LAMBDA {
-        return block_width<T>(inner, column / block_units<T>);
-    };
-    const auto at = [&](index row) RNNEXT_LAMBDA {
-        const index column = row % inner;
-        return panel_at(lying, column / block_units<T>) +
-               (row / inner * lying.k + unit) * width_at(column) +
-               column % block_units<T>;
-    };
-    for (index i = 0, count; i < kn; i += count) {
-        const index column = (k + i) % inner, width = width_at(column);
-        count = min(kn - i, min(inner - column, width - column % block_units<T>));
-        if (k + i + sum_block < b.k) {  // what is next to be turned is far from this
-            const T* next = at(k + i + sum_block);
-            for (index r = 0; r < units; ++r, next += width) __builtin_prefetch(next);
-        }
-        pack(turned, kn, units, 1, 0, i, count, at(k + i), index(1), width);
-    }
-    return {turned, kn, units, 1};
-}
-
 }  // namespace rnnext::RNNEXT_NAMESPACE
