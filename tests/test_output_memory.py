@@ -51,6 +51,9 @@ def test_it_may_be_resized_copied_and_closed():
     assert not y[1:].any()
     y.resize((1, 10, 64), refcheck=False)
     assert (y == expected[:, :10]).all()
+    with pytest.raises(MemoryError):
+        y.resize((2**60, 1), refcheck=False)
+    assert (y == expected[:, :10]).all()
     assert get_handler_name(y) == "rnnext"
 
 

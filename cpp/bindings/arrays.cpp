@@ -13,6 +13,7 @@ namespace {
 // ---- memory of large arrays -------------------------------------------------
 
 void* allocate(void*, std::size_t size) {
+    if (size > std::size_t(max_bytes)) return nullptr;
     try {
         return aligned_buffer<char>(index(size)).release();
     } catch (const std::bad_alloc&) {
