@@ -311,10 +311,10 @@ def test_parameters_are_the_memory(cell, monkeypatch):
     packs = []
     layer_class = getattr(rnnext, KINDS[cell][0])
     pack = layer_class._pack
-    monkeypatch.setattr(layer_class, "_pack", lambda *a: packs.append(a[1]) or pack(*a))
+    monkeypatch.setattr(layer_class, "_pack", lambda it: packs.append(it) or pack(it))
     for _ in range(3):
         module(x)[0].sum().backward()
-    assert packs == [True]
+    assert len(packs) == 1
     arrays = module._binding.layer.parameters
     for name, parameter in module.named_parameters():
         assert arrays[name].ctypes.data == parameter.data_ptr()
@@ -323,7 +323,7 @@ def test_parameters_are_the_memory(cell, monkeypatch):
         module(x)
         with torch.no_grad():
             module(x)
-    assert packs == [True, True]
+    assert len(packs) == 2
 
 
 def changes():
