@@ -67,7 +67,7 @@ void to_time_major(const FeatureFirst<T>& from, index T_, index N, index feature
               [&](Range piece) {
                   const index n = piece.end - piece.begin;
                   const double flops = flops_per_element * double(n) * double(size);
-                  run_parallel(threads_for(flops), [&](const Team& team) {
+                  run_parallel(crew_for(flops), [&](const Team& team) {
                       const Range mine = team.share(n);
                       for (index i = mine.begin; i < mine.end; ++i)
                           copy(piece.begin + i);

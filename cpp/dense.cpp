@@ -51,7 +51,7 @@ void linear(const T* x, index M, index K, const T* w, index O, const T* b, T* y,
     const double flops = 2.0 * double(K) * double(O);  // of a row
     in_pieces(M, rows_per_piece(flops), interrupt, [&](Range piece) {
         const index rows = piece.end - piece.begin;
-        run_parallel(threads_for(flops * double(rows)), [&](const Team& team) {
+        run_parallel(crew_for(flops * double(rows)), [&](const Team& team) {
             const Range mine = team.share(rows, k.row_tile);
             const index first = piece.begin + mine.begin;
             k.product_exact(x + first * K, K, mine.end - mine.begin, packed.panels,
@@ -72,7 +72,7 @@ void matmul_tn(const T* a, index K, index M, const T* b, index O, T* y,
     if (K == 0) std::fill_n(y, M * O, T(0));
     in_pieces(M, rows_per_piece(flops), interrupt, [&](Range piece) {
         const index rows = piece.end - piece.begin;
-        run_parallel(threads_for(flops * double(rows)), [&](const Team& team) {
+        run_parallel(crew_for(flops * double(rows)), [&](const Team& team) {
             const Range mine = team.share(rows, k.row_tile);
             k.gradient(a, M, {piece.begin + mine.begin, piece.begin + mine.end},
                        packed.panels, false, y, O, tiles + team.thread * tile);
@@ -86,7 +86,7 @@ void softmax(const T* x, index M, index O, T* y, Interrupt interrupt) {
     const double flops = softmax_flops(O);
     in_pieces(M, rows_per_piece(flops), interrupt, [&](Range piece) {
         const index rows = piece.end - piece.begin;
-        run_parallel(threads_for(flops * double(rows)), [&](const Team& team) {
+        run_parallel(crew_for(flops * double(rows)), [&](const Team& team) {
             const Range mine = team.share(rows);
             const index first = piece.begin + mine.begin;
             softmax_rows(x + first * O, O, mine.end - mine.begin, O, y + first * O);
@@ -109,10 +109,10 @@ void predict(const T* x, index M, index K, const T* w, index O, const T* b, T* y
     // Logits of a few tiles at a time stay in the nearest cache.
     const index tile = 4 * k.row_tile;
     const index most = rows_per_piece(flops);
-    const int threads = threads_for(flops * double(std::min(M, most)));
-    T* const logits = scratch.take<T>({threads, tile, row});
+    const Crew crew = crew_for(flops * double(std::min(M, most)));
+    T* const logits = scratch.take<T>({crew.threads, tile, row});
     in_pieces(M, most, interrupt, [&](Range piece) {
-        run_parallel(threads, [&](const Team& team) {
+        run_parallel(crew, [&](const Team& team) {
             const Range mine = team.share(piece.end - piece.begin, k.row_tile);
             T* const own = logits + team.thread * tile * row;
             for (index i = mine.begin; i < mine.end; i += tile) {

@@ -249,7 +249,7 @@ template <class T> class Backward {
         begin(call_.dh_n, w_.state_size, dh_);
         if (dc_) begin(call_.dc_n, w_.hidden_size, dc_);
         Stop stop(interrupt);
-        run_parallel(plan_.threads, [&](const Team& team) {
+        run_parallel(plan_.crew(), [&](const Team& team) {
             for (index first = 0; first < all_.count(); first += plan_.slab)
                 if (!slab(team, {first, std::min(first + plan_.slab, all_.count())},
                           stop))
@@ -289,14 +289,15 @@ template <class T> class Backward {
             const index first = i * plan_.chunk;
             const Chunk chunk(all_, first, std::min(plan_.chunk, all_.steps() - first),
                               sequences, room);
-            if (stop.now(team)) return false;
+            const bool is_first = i == chunks - 1 && sequences.begin == 0;
+            if (!is_first && stop.now(team)) return false;
             const Range projected = plan_.share(team, w_.state_blocks());
             if (dy_)
                 gather(chunk, part.rows,
                        w_.state_units(w_.has_projection() ? projected : part.blocks));
             scan(team, chunk, part, projected, sequences.begin);
             team.wait();
-            unproject_.run(team, chunk, sequences.begin > 0 || i < chunks - 1);
+            unproject_.run(team, chunk, !is_first);
         }
         return true;
     }

@@ -94,7 +94,8 @@ template <class T>
 bool Forward<T>::slab(const Team& team, Range sequences, Stop& stop) {
     const Schedule::Part part = plan_.part(team, all_, sequences, w_.blocks());
     for (index first = 0; first < all_.steps(); first += plan_.chunk) {
-        if (stop.now(team)) return false;
+        const bool is_first = first == 0 && sequences.begin == 0;
+        if (!is_first && stop.now(team)) return false;
         chunk(team, part, sequences, first);
     }
     return true;
@@ -236,7 +237,7 @@ template <class T> void forward(const LayerForward<T>& call, Interrupt interrupt
     Forward<T> layer(call, plan, scratch);
     layer.begin();
     Stop stop(interrupt);
-    run_parallel(plan.threads, [&](const Team& team) { layer.run(team, stop); });
+    run_parallel(plan.crew(), [&](const Team& team) { layer.run(team, stop); });
     stop.rethrow();
     layer.end();
 }

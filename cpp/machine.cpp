@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cstring>
 #include <functional>
 #include <limits>
@@ -20,11 +19,6 @@ namespace {
 
 constexpr double budget = 0.1;  // seconds
 constexpr int least_bursts = 20, enough_together = 10;
-
-double now() {
-    using clock = std::chrono::steady_clock;
-    return std::chrono::duration<double>(clock::now().time_since_epoch()).count();
-}
 
 // One thread's part of a burst; a cache line of its own.
 struct alignas(64) Span {
@@ -80,15 +74,15 @@ double best_burst(int threads, const std::function<void(const Team&)>& prepare,
             if (team.threads != threads) return;
             prepare(team);
             team.wait();
-            const double deadline = now() + budget;
+            const double deadline = time_now() + budget;
             for (int i = 0;; ++i) {
-                if (team.thread == 0) go_on = i < least_bursts || now() < deadline;
+                if (team.thread == 0) go_on = i < least_bursts || time_now() < deadline;
                 team.wait();
                 if (!go_on) return;
                 Span& own = spans[std::size_t(team.thread)];
-                own.begin = now();
+                own.begin = time_now();
                 burst(team);
-                own.end = now();
+                own.end = time_now();
                 team.wait();
                 if (team.thread == 0) best.take(spans);
             }

@@ -4,61 +4,78 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <time.h>
 
 #include <algorithm>
-#include <chrono>
 #include <condition_variable>
 #include <cstdint>
-#include <cstdlib>
+#include <cstdio>
 #include <exception>
-#include <fstream>
+#include <memory>
 #include <mutex>
-#include <string>
 #include <thread>
 #include <vector>
 
 namespace rnnext {
 namespace {
 
-constexpr int spins = 4000, yields = 50;
-
-void pause() {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    asm volatile("yield");
-#endif
-}
-
-double seconds() {
-    using clock = std::chrono::steady_clock;
-    return std::chrono::duration<double>(clock::now().time_since_epoch()).count();
-}
-
-// Returns the seconds after the spin.
-template <class Done> double spin_until(Done done) {
-    Waiting waiting;
-    while (!done()) waiting.turn();
-    return waiting.seconds();
-}
-
 // Seconds. Less waiting may be that of a worker waking up.
 constexpr double late_enough = 5e-4, shortest_pause = 2e-3, longest_pause = 0.1;
 
-class Pool {
+// How long a worker waits for its next job before it sleeps, about 0.4 ms; and within
+// how many seconds jobs follow each other so closely that it pays to wake it for them.
+constexpr int spins_awake = 20000;
+constexpr double closely = 2e-4;
+// Seconds to wake up that are believed: what takes longer waits for a CPU.
+constexpr double shortest_waking = 1e-5, longest_waking = 2e-3;
+
+std::atomic<bool> always_wait{false};
+
+class Worker {
   public:
-    void run(int threads, const std::function<void(const Team&)>& job, Patience);
+    bool is_awake() const { return state_ == awake; }
+
+    // Wakes it if it sleeps.
+    void call() {
+        if (state_ != asleep) return;
+        called_at_ = time_now();
+        int now = asleep;
+        if (!state_.compare_exchange_strong(now, called)) return;
+        { std::lock_guard<std::mutex> guard(mutex_); }
+        wake_.notify_one();
+    }
+    // By the worker: sleeps until it is called, or `wanted`; returns the seconds that
+    // it took to wake up, or 0.
+    template <class Wanted> double sleep(Wanted wanted) {
+        std::unique_lock<std::mutex> lock(mutex_);
+        state_ = asleep;
+        wake_.wait(lock, [&] { return state_ == called || wanted(); });
+        return rise();
+    }
+    double rise() {
+        return state_.exchange(awake) == called ? time_now() - called_at_ : 0;
+    }
 
   private:
-    void work(int worker, std::uint64_t seen);
+    enum { asleep, called, awake };
+
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    std::atomic<int> state_{called};
+    std::atomic<double> called_at_{time_now()};
+};
+
+class Pool {
+  public:
+    void run(const Crew& crew, const std::function<void(const Team&)>& job, Patience);
+
+  private:
+    void work(int number, Worker& me, std::uint64_t seen);
     void grow(int workers);
+    bool has_to_wait(const Crew& crew) const;
+    void call(int threads);
+    double run(int threads, const std::function<void(const Team&)>& job, double start);
 
     std::mutex running_;  // held for the length of a job
-
-    std::mutex sleep_;
-    std::condition_variable wake_;
-    std::atomic<int> sleeping_{0};
 
     // Number of the job below, and in its low bits the threads that take part: one
     // word, so that a worker that takes no part never reads the rest, which may be
@@ -67,32 +84,45 @@ class Pool {
     const std::function<void(const Team&)>* job_ = nullptr;
     Barrier* barrier_ = nullptr;
     std::atomic<int> unfinished_{0};
-    int workers_ = 0;
-    std::vector<Arrivals> lines_;  // of the job's threads
+    std::vector<std::unique_ptr<Worker>> workers_;  // whose numbers begin at 1
+    std::vector<Arrivals> lines_;                   // of the job's threads
+
+    // Seconds that a worker takes to wake up, an average.
+    std::atomic<double> waking_{5e-5};
+    double last_end_ = 0;  // of a job
 
     // After a job that mostly waited for a CPU that others keep busy, jobs run on one
     // thread for a while, each time for longer.
     double serial_until_ = 0, pause_ = 0;
 };
 
-void Pool::work(int worker, std::uint64_t seen) {
-    for (;;) {
-        for (int i = 0; i < 20000 && ticket_ == seen; ++i) pause();
+int threads_of(std::uint64_t ticket) { return int(ticket % (2 * max_threads)); }
+
+void Pool::work(int number, Worker& me, std::uint64_t seen) {
+    const auto takes_part = [&] {
+        return ticket_ != seen && number < threads_of(ticket_);
+    };
+    me.rise();
+    for (int idle = 0;;) {
+        for (; idle < spins_awake && ticket_ == seen; ++idle) pause();
         if (ticket_ == seen) {
-            std::unique_lock<std::mutex> lock(sleep_);
-            ++sleeping_;
-            wake_.wait(lock, [&] { return ticket_ != seen; });
-            --sleeping_;
+            const double took = me.sleep(takes_part);
+            if (took > 0)
+                waking_ = waking_ + (std::min(took, longest_waking) - waking_) / 4;
+            idle = 0;
+            continue;
         }
         seen = ticket_;
-        const int threads = int(seen % (2 * max_threads));
-        if (worker >= threads) continue;
-        (*job_)(Team{worker, threads, *barrier_});
+        const int threads = threads_of(seen);
+        if (number >= threads) continue;
+        (*job_)(Team{number, threads, *barrier_});
         --unfinished_;
+        idle = 0;
     }
 }
 
 void Pool::grow(int workers) {
+    if (int(workers_.size()) >= workers) return;
     // Signals are for the threads of the program.
     sigset_t all, before;
     sigfillset(&all);
@@ -100,11 +130,19 @@ void Pool::grow(int workers) {
     try {
         if (lines_.size() < std::size_t(workers + 1))
             lines_ = std::vector<Arrivals>(std::size_t(workers + 1));
-        while (workers_ < workers) {
-            const int worker = workers_ + 1;
+        while (int(workers_.size()) < workers) {
+            workers_.push_back(std::make_unique<Worker>());
+            Worker& worker = *workers_.back();
+            const int number = int(workers_.size());
             const std::uint64_t seen = ticket_;
-            std::thread([this, worker, seen] { work(worker, seen); }).detach();
-            ++workers_;
+            try {
+                std::thread([this, number, &worker, seen] {
+                    work(number, worker, seen);
+                }).detach();
+            } catch (...) {
+                workers_.pop_back();
+                throw;
+            }
         }
     } catch (const std::exception&) {
         // No thread or no memory for one: fewer threads, the same result.
@@ -112,41 +150,64 @@ void Pool::grow(int workers) {
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-void Pool::run(int threads, const std::function<void(const Team&)>& job,
+// Whether the job would be done before those of its threads are up that sleep now.
+bool Pool::has_to_wait(const Crew& crew) const {
+    if (always_wait || crew.alone >= 2 * waking_) return false;
+    return !std::all_of(workers_.begin(), workers_.begin() + (crew.threads - 1),
+                        [](const auto& worker) { return worker->is_awake(); });
+}
+
+void Pool::call(int threads) {
+    for (int i = 0; i < threads - 1; ++i) workers_[std::size_t(i)]->call();
+}
+
+void Pool::run(const Crew& crew, const std::function<void(const Team&)>& job,
                Patience patience) {
     std::unique_lock<std::mutex> lock(running_, std::try_to_lock);
-    const double start = seconds();
+    const double start = time_now();
     // What the pool remembers belongs to the job that holds the lock.
     const bool free = lock.owns_lock();
     const bool rest = free && patience == Patience::give_way && start < serial_until_;
-    if (threads > 1 && free && !rest) {
-        grow(threads - 1);
-        threads = std::min(threads, workers_ + 1);
-    } else {
-        threads = 1;
+    int threads = 1;
+    if (free && !rest) {
+        grow(crew.threads - 1);
+        threads = std::min(crew.threads, int(workers_.size()) + 1);
+        if (threads > 1 && has_to_wait({threads, crew.alone})) {
+            // What is never tried would count for ever.
+            waking_ = std::max(waking_ * 0.99, shortest_waking);
+            if (start - last_end_ < closely) call(threads);
+            threads = 1;
+        }
     }
-    Barrier barrier(threads, threads == 1 ? nullptr : lines_.data());
-    if (threads == 1) return job(Team{0, 1, barrier});
+    if (threads > 1) {
+        last_end_ = run(threads, job, start);
+        return;
+    }
+    Barrier barrier(1, nullptr);
+    job(Team{0, 1, barrier});
+    if (free) last_end_ = time_now();
+}
+
+// Returns when it ended.
+double Pool::run(int threads, const std::function<void(const Team&)>& job,
+                 double start) {
+    Barrier barrier(threads, lines_.data());
     job_ = &job;
     barrier_ = &barrier;
     unfinished_ = threads - 1;
     ticket_ = (ticket_ / (2 * max_threads) + 1) * (2 * max_threads) + threads;
-    if (sleeping_ > 0) {
-        {
-            std::lock_guard<std::mutex> guard(sleep_);
-        }
-        wake_.notify_all();
-    }
+    call(threads);
     job(Team{0, threads, barrier});
     const double late =
         barrier.seconds_late() + spin_until([&] { return unfinished_ == 0; });
-    const double end = seconds();
+    const double end = time_now();
     if (late > 0.6 * (end - start) && late > late_enough) {
         pause_ = std::clamp(2 * pause_, shortest_pause, longest_pause);
         serial_until_ = end + pause_;
     } else {
         pause_ = 0;
     }
+    return end;
 }
 
 // Never destroyed: workers may outlive static destructors. A forked child has none of
@@ -163,15 +224,21 @@ Pool& the_pool() {
     return *pool;
 }
 
+// The numbers of a file, which has `count` of them or none.
+bool read_numbers(const char* path, int count, double* quota, double* period) {
+    std::FILE* const file = std::fopen(path, "r");
+    if (!file) return false;
+    const bool found = std::fscanf(file, "%lf %lf", quota, period) == count;
+    std::fclose(file);
+    return found;
+}
+
+// "max" instead of a quota is no number.
 int cgroup_cpus() {
-    double quota = -1, period = 0;
-    std::string text;
-    std::ifstream v2("/sys/fs/cgroup/cpu.max");
-    if (v2 >> text >> period) {
-        if (text != "max") quota = std::strtod(text.c_str(), nullptr);
-    } else {
-        std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") >> quota;
-        std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_period_us") >> period;
+    double quota = 0, period = 0, none;
+    if (!read_numbers("/sys/fs/cgroup/cpu.max", 2, &quota, &period)) {
+        read_numbers("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", 1, &quota, &none);
+        read_numbers("/sys/fs/cgroup/cpu/cpu.cfs_period_us", 1, &period, &none);
     }
     if (quota <= 0 || period <= 0) return max_threads;
     return std::max(1, int(quota / period + 0.999));
@@ -180,21 +247,6 @@ int cgroup_cpus() {
 std::atomic<int> num_threads{0};
 
 }  // namespace
-
-void Waiting::turn() noexcept {
-    if (turns_ < spins) pause();
-    else if (turns_ < spins + yields) sched_yield();
-    else {
-        constexpr timespec moment{0, 20000};
-        nanosleep(&moment, nullptr);
-    }
-    if (turns_ == spins) start_ = rnnext::seconds();
-    if (turns_ < spins + yields) ++turns_;
-}
-
-double Waiting::seconds() const {
-    return turns_ > spins ? rnnext::seconds() - start_ : 0;
-}
 
 int usable_cpus() {
     int cpus = int(std::thread::hardware_concurrency());
@@ -212,66 +264,11 @@ int get_num_threads() {
     return num_threads;
 }
 
-Barrier::Barrier(int threads, Arrivals* lines) : threads_(threads), lines_(lines) {
-    for (int i = 0; i < threads && lines; ++i) lines[i].count = 0;
-}
+void wait_for_sleepers(bool always) { always_wait = always; }
 
-void Barrier::wait(int thread) noexcept {
-    std::atomic<unsigned>& mine = lines_[thread].count;
-    const unsigned meeting = mine.load(std::memory_order_relaxed) + 1;
-    mine.store(meeting, std::memory_order_release);
-    // Another thread is at most one meeting ahead.
-    for (int i = 0; i < threads_; ++i) {
-        const double late = spin_until([&] {
-            return int(lines_[i].count.load(std::memory_order_acquire) - meeting) >= 0;
-        });
-        if (thread == 0) late_ += late;
-    }
-}
-
-Range Team::share(index n, index grain) const {
-    const index grains = (n + grain - 1) / grain;
-    return {std::min(n, grains * thread / threads * grain),
-            std::min(n, grains * (thread + 1) / threads * grain)};
-}
-
-void run_in_pool(int threads, const std::function<void(const Team&)>& job,
+void run_in_pool(const Crew& crew, const std::function<void(const Team&)>& job,
                  Patience patience) {
-    the_pool().run(threads, job, patience);
-}
-
-Stop::Stop(Interrupt interrupt)
-    : interrupt_(interrupt), last_(interrupt.pending ? seconds() : 0) {}
-
-bool Stop::asked(int thread) noexcept {
-    if (thread == 0 && interrupt_.pending) {
-        const double t = seconds();
-        if (t - last_ > 0.05) {
-            last_ = t;
-            if (interrupt_.pending()) stopped_ = true;
-        }
-    }
-    return stopped_;
-}
-
-bool Stop::now(const Team& team) noexcept {
-    asked(team.thread);
-    // The answer may change only after all have read it, hence the second meeting.
-    team.wait();
-    const bool answer = stopped_;
-    team.wait();
-    return answer;
-}
-
-void in_pieces(index n, index piece, Interrupt interrupt,
-               const std::function<void(Range)>& f) {
-    if (0 < n && n <= piece) return f({0, n});
-    Barrier alone(1, nullptr);
-    const Team team{0, 1, alone};
-    Stop stop(interrupt);
-    for (index i = 0; i < n && !stop.now(team); i += piece)
-        f({i, std::min(n, i + piece)});
-    stop.rethrow();
+    the_pool().run(crew, job, patience);
 }
 
 }  // namespace rnnext

@@ -4,10 +4,10 @@
 // a job and then asleep. A forked child starts with none and makes its own.
 #pragma once
 
-#include <atomic>
 #include <functional>
+#include <limits>
 
-#include "kernels.hpp"
+#include "team.hpp"
 
 namespace rnnext {
 
@@ -19,101 +19,36 @@ constexpr int max_threads = 1024;
 void set_num_threads(int n);
 int get_num_threads();
 
-// A thread that waits for another: spins, then gives the CPU away between looks, then
-// leaves it: only an idle CPU takes over the work of a busy one, which may be what this
-// waits for.
-class Waiting {
-  public:
-    void turn() noexcept;
-    double seconds() const;  // after the spin
+// Whom a job asks for.
+struct Crew {
+    Crew(int threads_, double alone_ = std::numeric_limits<double>::infinity())
+        : threads(threads_), alone(alone_) {}
 
-  private:
-    int turns_ = 0;
-    double start_ = 0;
+    const int threads;
+    // Seconds that it takes one thread, about: less than sleeping threads take to wake
+    // up, and it goes without them.
+    const double alone;
 };
 
-// Meetings that one thread has come to, on a cache line that no other thread writes.
-struct alignas(64) Arrivals {
-    std::atomic<unsigned> count{0};
-};
-
-// Where the threads of one job meet: each tells the others on its own line, so that a
-// meeting costs one transfer each way. Waiting threads spin, then yield, then sleep.
-class Barrier {
-  public:
-    // One line per thread; null for a thread alone.
-    Barrier(int threads, Arrivals* lines);
-    void wait(int thread) noexcept;
-    // What thread 0 has waited beyond a short spin.
-    double seconds_late() const { return late_; }
-
-  private:
-    const int threads_;
-    Arrivals* const lines_;
-    double late_ = 0;
-};
-
-// One thread's view of the job that it shares.
-struct Team {
-    int thread, threads;
-    Barrier& barrier;
-
-    void wait() const noexcept {
-        if (threads > 1) barrier.wait(thread);
-    }
-    Sync sync() const {
-        if (threads == 1) return {nullptr, nullptr};
-        return {[](void* team) { static_cast<const Team*>(team)->wait(); },
-                const_cast<Team*>(this)};
-    }
-    // This thread's share of [0, n) in whole grains.
-    Range share(index n, index grain = 1) const;
-};
+// Whether jobs of any length wait for sleeping threads, as tests of them want it.
+void wait_for_sleepers(bool always);
 
 // Whether to leave the other threads out for a while where they lately had to wait for
 // CPUs that others keep busy.
 enum class Patience { give_way, insist };
 
-void run_in_pool(int threads, const std::function<void(const Team&)>& job, Patience);
+void run_in_pool(const Crew& crew, const std::function<void(const Team&)>& job,
+                 Patience);
 
-// Runs job on `threads` threads, the caller being thread 0, and returns when all are
-// done. With another job under way, or where threads cannot be had, on fewer: a job
-// must give the same result for any number. The job must not throw.
+// Runs job on a crew, the caller being thread 0, and returns when all are done. With
+// another job under way, or where threads cannot be had (in time), on fewer: a job must
+// give the same result for any number. The job must not throw.
 template <class Job>
-void run_parallel(int threads, const Job& job, Patience patience = Patience::give_way) {
-    if (threads > 1) return run_in_pool(threads, job, patience);
+void run_parallel(const Crew& crew, const Job& job,
+                  Patience patience = Patience::give_way) {
+    if (crew.threads > 1) return run_in_pool(crew, job, patience);
     Barrier alone(1, nullptr);
     job(Team{0, 1, alone});
 }
-
-// Asks the outside whether to stop (Ctrl-C), not more often than every 50 ms.
-struct Interrupt {
-    bool (*pending)();  // null: never
-};
-
-class Interrupted {};
-
-// Lets all threads of a job agree, between chunks of work, on whether to go on.
-class Stop {
-  public:
-    explicit Stop(Interrupt interrupt);
-    // Every thread of the team calls it; all get the same answer.
-    bool now(const Team& team) noexcept;
-    // Each thread for itself: an answer that others may get later.
-    bool asked(int thread) noexcept;
-    // After the job: throws Interrupted if it was stopped.
-    void rethrow() const {
-        if (stopped_) throw Interrupted();
-    }
-
-  private:
-    Interrupt interrupt_;
-    double last_;
-    std::atomic<bool> stopped_{false};
-};
-
-// Calls f for [0, n) a piece at a time, and throws Interrupted in between.
-void in_pieces(index n, index piece, Interrupt interrupt,
-               const std::function<void(Range)>& f);
 
 }  // namespace rnnext

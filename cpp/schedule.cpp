@@ -9,10 +9,12 @@
 namespace rnnext {
 namespace {
 
-// Under about 4 us a thread is not worth waking, under about 0.4 us not worth meeting
-// at every step.
-constexpr double flops_per_thread = 2e5;
+// Under about 2 us a thread is not worth its share, under about 0.4 us not worth
+// meeting at every step.
+constexpr double flops_per_thread = 8e4;
 constexpr double flops_per_step = 1.6e4, flops_per_meeting = 8e3;
+// Of one thread, whose weights come from the second cache.
+constexpr double flops_per_second = 4e10;
 // Between chunks Ctrl-C is looked for: about every 10 ms. A single step of more is cut
 // into slabs of rows.
 constexpr double flops_per_chunk = 5e8;
@@ -45,6 +47,7 @@ Schedule schedule(const Weights<T>& w, const Sequences& all, double work,
     const index steps = std::max<index>(all.steps(), 1);
     const double step = work * step_flops(w, rows);
     Schedule s{};
+    s.flops = step / double(rows) * double(all.rows());
     if (steps == 1 && step < 2 * flops_per_thread) {  // to plan it would take as long
         s.slab = rows;
         s.chunk = s.threads = 1;
@@ -57,7 +60,7 @@ Schedule schedule(const Weights<T>& w, const Sequences& all, double work,
     s.chunk = std::min(s.chunk, index(flops_per_chunk / step * double(slabs)));
     s.chunk = std::clamp<index>(s.chunk, 1, steps);
 
-    s.threads = threads_for(step / double(rows) * double(all.rows()));
+    s.threads = threads_for(s.flops);
     const index tiles = (s.slab + w.kernels.row_tile - 1) / w.kernels.row_tile;
     // Rows where all weights stay in a thread's own cache anyway.
     s.split = is_resident(w) && tiles >= 2 * s.threads ? Split::rows : Split::units;
@@ -74,6 +77,8 @@ int threads_for(double flops) {
     return std::max(1,
                     int(std::min(double(get_num_threads()), flops / flops_per_thread)));
 }
+
+Crew crew_of(int threads, double flops) { return {threads, flops / flops_per_second}; }
 
 Schedule::Part Schedule::part(const Team& team, const Sequences& all, Range slab,
                               index blocks) const {

@@ -11,6 +11,11 @@
 
 namespace rnnext {
 
+// Threads worth starting for work of so many floating-point operations.
+int threads_for(double flops);
+Crew crew_of(int threads, double flops);
+inline Crew crew_for(double flops) { return crew_of(threads_for(flops), flops); }
+
 enum class Split {
     rows,   // a thread takes whole sequences: no meeting
     units,  // a thread takes hidden units, its weights stay in its cache; one meeting a
@@ -19,9 +24,12 @@ enum class Split {
 
 struct Schedule {
     int threads;
+    double flops;
     Split split;
     index slab;   // rows that go through all steps before the next slab begins
     index chunk;  // steps between projection and scan, or scan and unprojection
+
+    Crew crew() const { return crew_of(threads, flops); }
 
     struct Part {
         Range rows, blocks;  // of the slab, of the units
@@ -50,8 +58,5 @@ template <class T>
 int threads_side_by_side(const Weights<T>& weights, const Sequences& all, index layers);
 template <class T>
 Schedule schedule_side_by_side(const Weights<T>& weights, const Sequences& all);
-
-// Threads worth starting for work of so many floating-point operations.
-int threads_for(double flops);
 
 }  // namespace rnnext

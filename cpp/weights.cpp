@@ -27,9 +27,11 @@ template <class T> T* take(index size, T*& free) {
     return taken;
 }
 
-// Bytes read that make a thread worth waking.
-int threads_for_packing(index bytes) {
-    return int(std::clamp<index>(bytes >> 16, 1, get_num_threads()));
+Crew crew_for_packing(index bytes) {
+    constexpr index bytes_per_thread = index(64) << 10;
+    constexpr double bytes_per_second = 5e9;
+    return {int(std::clamp<index>(bytes / bytes_per_thread, 1, get_num_threads())),
+            double(bytes) / bytes_per_second};
 }
 
 }  // namespace
@@ -71,7 +73,7 @@ Weights<T>::Weights(CellKind kind_, index input_size_, index hidden_size_,
         h_[i] = place(traits.h[i], state_size, free);
     }
     if (w_hr) projection_ = {take(projection, free), hidden_size, state_size, 1};
-    run_parallel(threads_for_packing(bytes()), [&](const Team& team) {
+    run_parallel(crew_for_packing(bytes()), [&](const Team& team) {
         pack(team, traits.x, w_ih, x_);
         for (int i = 0; i < 2 && traits.h[i].count > 0; ++i)
             pack(team, traits.h[i], w_hh, h_[i]);
@@ -133,7 +135,7 @@ template <class T> void Weights<T>::transpose() const {
         const index k = from->panels * from->units;
         *to = {take(packed_size(kernels, k, from->k, 1), free), k, from->k, 1};
     }
-    run_parallel(threads_for_packing(bytes()), [&](const Team& team) {
+    run_parallel(crew_for_packing(bytes()), [&](const Team& team) {
         for (const auto& [from, to] : all) pack_transposed(team, *from, *to);
     });
     transposed_.put(std::move(made));

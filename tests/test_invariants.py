@@ -1,5 +1,7 @@
 """Same bits, whatever the company: batch, threads, chunks, layout, instruction set."""
 
+import time
+
 import numpy as np
 import pytest
 from conftest import (
@@ -65,6 +67,20 @@ def test_threads_of_a_network(isa, cell, dtype, threads):
     for n in (2, 3, 7):
         threads(n)
         assert_same_bits(everything(problem), expected)
+
+
+def test_calls_that_do_not_wait_for_sleeping_threads(threads):
+    problem = Problem("lstm", 256, 256, 1, 3)
+    threads(1)
+    expected = everything(problem)
+    threads(2)
+    _core.wait_for_sleepers(False)
+    try:
+        for pause in [0.005] * 5 + [0] * 50:  # asleep, waking up, awake
+            time.sleep(pause)
+            assert_same_bits(everything(problem), expected)
+    finally:
+        _core.wait_for_sleepers(True)
 
 
 def test_repeated_runs(isa, cell, dtype):

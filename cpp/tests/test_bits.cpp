@@ -27,6 +27,7 @@ struct Found {
 };
 
 template <class T> Found found(CellKind kind, int threads) {
+    wait_for_sleepers(true);
     set_num_threads(threads);
     Hash forward, backward;
     unsigned seed = 1;

@@ -44,6 +44,29 @@ TEST_CASE("sleeping workers wake") {
     }
 }
 
+TEST_CASE("a short job does not wait for sleepers, but wakes them for the next") {
+    const auto team_size = [](double alone) {
+        int threads = 0;
+        const auto job = [&](const Team& team) {
+            if (team.thread == 0) threads = team.threads;
+        };
+        run_parallel({3, alone}, job, Patience::insist);
+        return threads;
+    };
+    constexpr double short_job = 1e-6, long_job = 1;
+    bool went_alone = false, woke = false;
+    // Not once, for a busy machine lets them fall asleep, or wake up, late.
+    for (int i = 0; i < 20 && !(went_alone && woke); ++i) {
+        REQUIRE(team_size(long_job) == 3);
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        if (team_size(short_job) == 1) went_alone = true;
+        const double end = time_now() + 0.5;
+        while (!woke && time_now() < end) woke = team_size(short_job) == 3;
+    }
+    CHECK(went_alone);
+    CHECK(woke);
+}
+
 TEST_CASE("what was written before a meeting is seen after it") {
     constexpr int steps = 2000;
     std::vector<int> slots(8, 0);

@@ -259,6 +259,9 @@ def measure_barrier(threads: int) -> float:
 
 def set_num_threads(n: int) -> None: ...
 def get_num_threads() -> int: ...
+def wait_for_sleepers(always: bool) -> None:
+    """For tests: whether calls of any length wait for threads that sleep."""
+
 def isa() -> str:
     """The instruction set in use."""
 
