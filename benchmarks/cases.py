@@ -36,6 +36,8 @@ SHAPES = (
     (25, 64, 1024, 1024),
 )
 STEP_SIZES = ((32, 64, 128), (256, 512))
+RARE_SIZES = (64, 256)
+RARE_PAUSE = 0.01
 QUICK_SHAPES = ((1, 1, 64, 64), (7, 10, 3, 5), (20, 8, 32, 64))
 
 
@@ -46,7 +48,8 @@ class Case:
     work is "inference", "training" (forward and all gradients, the weights marked as
     changed before every call) or "step" (one step of a stream that keeps its state).
     ragged: the sequences have `lengths`, in no order, up to T; tokens: x are token ids,
-    which stand for vectors of I numbers, 1 in their place and 0 elsewhere.
+    which stand for vectors of I numbers, 1 in their place and 0 elsewhere; pause:
+    seconds of rest before every call.
     """
 
     work: str
@@ -57,6 +60,7 @@ class Case:
     directions: int = 1
     ragged: bool = False
     tokens: bool = False
+    pause: float = 0.0
 
     @property
     def call(self) -> Call:
@@ -91,6 +95,7 @@ class Case:
         more = "" if self.layers == 1 else f", L={self.layers}"
         more += "" if self.directions == 1 else f", D={self.directions}"
         more += ", ragged" * self.ragged + ", tokens" * self.tokens
+        more += f", every {self.pause * 1e3:g} ms" if self.pause else ""
         return ", ".join(map(str, self.shape)) + more
 
     def __str__(self) -> str:
@@ -100,6 +105,8 @@ class Case:
     def least_ratio(self) -> float:
         """The ratio that this case must reach."""
         T, N, _, H = self.shape
+        if self.pause:
+            return 1.2
         if self.work == "step":
             return 5.0 if H <= 128 else 1.5
         if self.dtype == "float64":
@@ -132,7 +139,9 @@ class Case:
     @property
     def most_seconds(self) -> float | None:
         """The time that this case may take at most."""
-        if self.work == "step" and self.shape[-1] == 64 and self.dtype == "float32":
+        if self.work != "step" or self.pause:
+            return None
+        if self.shape[-1] == 64 and self.dtype == "float32":
             return 3e-6
         return None
 
@@ -163,15 +172,19 @@ def _cases(
 def groups(quick: bool = False) -> list[Group]:
     """All groups, in the order of the report; `quick` takes small shapes."""
     shapes = QUICK_SHAPES if quick else SHAPES
-    small, large = [[(1, 1, H, H) for H in sizes] for sizes in STEP_SIZES]
+    small, large, rare = (
+        [(1, 1, H, H) for H in sizes] for sizes in (*STEP_SIZES, RARE_SIZES)
+    )
     if quick:
-        small, large = small[:1], large[:1]
+        small, large, rare = small[:1], large[:1], rare[:1]
+    rarely = _cases(("step",), rare, pause=RARE_PAUSE)
     double = _cases(("inference", "training"), shapes, dtype="float64")
     return [
         Group("inference", "Inference", _cases(("inference",), shapes), 2.6),
         Group("training", "Training", _cases(("training",), shapes), 4.0),
         Group("step", "One step, H to 128", _cases(("step",), small), 7.0),
         Group("large-step", "One step, H from 256", _cases(("step",), large), 2.0),
+        Group("rare-step", "One step every 10 ms", rarely, 2.0),
         Group("float64", "float64", double, 2.6),
         Group("network", "Networks, lengths, tokens", _networks(quick), 2.5),
     ]

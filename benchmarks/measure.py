@@ -10,7 +10,7 @@ from typing import Any
 from cases import Case
 from peers import OURS, PEERS
 from results import Result
-from worker import Failure, Library, alike
+from worker import PAUSES, Failure, Library, alike
 
 from rnnext._roofline import Machine
 
@@ -32,7 +32,8 @@ def estimate(
         # Peers take about twice the bound, and the work of a call is also made ready.
         call = 2 * machine.bound(case.call)
         able = [name for name in names if PEERS[name].supports(case)]
-        turns = sum(max(seconds, call) + 0.02 for _ in able)
+        burst = PAUSES * case.pause or max(seconds, call)
+        turns = sum(burst + 0.02 for _ in able)
         total += len(able) * (3 * call + 0.1) + ("jax" in able) * 0.7
         total += min(rounds * turns, max(CASE_SECONDS, LEAST_ROUNDS * turns))
     return total

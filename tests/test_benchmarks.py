@@ -4,6 +4,7 @@ import json
 import math
 import os
 import signal
+import time
 
 import compare
 import figure
@@ -19,6 +20,7 @@ from cases import CELLS, SHAPES, Case, Group, Problem, groups
 from conftest import make_layer
 from peers import OURS, PEERS
 from results import Result, from_json, summarize, to_json
+from worker import PAUSES, Server
 
 from rnnext._roofline import Machine
 
@@ -45,7 +47,7 @@ def of_bound(case, part, **peers):
 
 def test_groups_hold_every_case_once():
     cases = [case for group in groups() for case in group.cases]
-    assert len(cases) == len(set(cases)) == 39 + 39 + 9 + 6 + 78 + 24
+    assert len(cases) == len(set(cases)) == 39 + 39 + 9 + 6 + 6 + 78 + 24
     assert len(SHAPES) == 13
     for cell in CELLS:
         own = [group.only([cell]).cases for group in groups()]
@@ -62,11 +64,12 @@ def test_targets():
     assert {least("training", shape) for shape in SHAPES} == {1.3}
     steps = [least("step", (1, 1, H, H)) for H in (32, 128, 256, 512)]
     assert steps == [5, 5, 1.5, 1.5]
+    assert least("step", (1, 1, 64, 64), pause=0.01) == 1.2
     assert least("training", (50, 64, 512, 512), dtype="float64") == 1.5
     assert least("training", (100, 1, 128, 128), layers=3) == 1.2
     for more in ({"ragged": True}, {"tokens": True}):
         assert least("training", (100, 64, 128, 256), **more) == 1.2
-    assert [group.mean for group in groups()] == [2.6, 4, 7, 2, 2.6, 2.5]
+    assert [group.mean for group in groups()] == [2.6, 4, 7, 2, 2, 2.6, 2.5]
 
 
 def test_targets_of_the_machine():
@@ -86,6 +89,19 @@ def test_targets_of_the_machine():
     assert roofline("lstm", (100, 1, 64, 65)) == 0.75
     assert roofline("rnn", (100, 1, 128, 128)) is None
     assert roofline("rnn", (100, 2, 512, 512)) is None
+
+
+def test_calls_come_after_their_pauses():
+    server = Server(OURS, 1)
+    for pause, least in [(0.0, 0.0), (0.002, 0.002 * PAUSES)]:
+        server.prepare(Case("step", "gru", (1, 1, 8, 8), pause=pause))
+        server.choose()
+        start = time.perf_counter()
+        seconds = server.time(0.001)
+        assert 0 < seconds < time.perf_counter() - start >= least
+    rare = Case("step", "gru", (1, 1, 64, 64), pause=0.01)
+    assert rare.size == "1, 1, 64, 64, every 10 ms"
+    assert rare.most_seconds is None
 
 
 def test_problem_is_that_of_a_layer():
@@ -369,7 +385,7 @@ def test_markdown():
         table = table[: next(j for j, line in enumerate(table) if line[:1] != "|")]
         assert {line.count("|") for line in table} == {columns}
         rows += len(table) - 2
-    assert rows == len(groups()) + 195 - 1
+    assert rows == len(groups()) + 201 - 1
     assert f"* {PEERS['jax'].title}: {PEERS['jax'].settings}" in lines
 
 
