@@ -31,6 +31,7 @@ def test_what_objects_say():
     _, _, cache = GRU.forward(X)
     gradients = GRU.backward(cache, dy=np.ones((T, N, H), np.float32))
     assert repr(gradients).startswith("Gradients(x=(3, 2, 4), parameters: weight_ih_l0")
+    assert repr(cache) == "Cache(T=3, N=2, layers and directions: 1)"
     assert repr(GRU.stream(batch_size=2)) == "Stream(GRU(4, 5), batch_size=2)"
     model = rnnext.Sequential(GRU, rnnext.Linear(H, 3, rng=0))
     assert repr(model.stream()).startswith("SequentialStream(Sequential(")

@@ -259,6 +259,7 @@ def test_any_steps(data):
             TypeError,
             "lengths: expected integers, got dtype float64",
         ),
+        ({"lengths": [[1], [2, 3]]}, ValueError, "lengths: expected an array, got"),
         (
             {"lengths": [True] * N},
             TypeError,

@@ -72,7 +72,31 @@ def lstm(x, **attributes):
     return rnnext_onnx.load(model).run({"X": x})
 
 
+def sparse_model():
+    model = model_of([helper.make_node("Identity", ["X"], ["Y"])], {"X": X}, ["Y"])
+    values = helper.make_tensor("s", TensorProto.FLOAT, [1], [1.0])
+    places = helper.make_tensor("", TensorProto.INT64, [1], [1])
+    sparse = helper.make_sparse_tensor(values, places, [4])
+    model.graph.sparse_initializer.append(sparse)
+    return model
+
+
+def gru_of_inputs(**attributes):
+    given = {"X": (2, 1, 3), "W": (1, 12, 3), "R": (1, 12, 4)}
+    inputs = {name: np.ones(shape, np.float32) for name, shape in given.items()}
+    node = helper.make_node("GRU", list(given), ["Y"], hidden_size=4, **attributes)
+    return model_of([node], inputs, ["Y"])
+
+
 CASES = {
+    "a sparse initializer": (
+        lambda: rnnext_onnx.load(sparse_model()),
+        "model: expected no sparse initializers",
+    ),
+    "options that no layer takes, of weights to come": (
+        lambda: rnnext_onnx.load(gru_of_inputs(clip=-1.0)),
+        r"\(GRU\): gate_clip: expected a number above 0, got -1",
+    ),
     "dropout in training": (
         lambda: run(
             "Dropout",
@@ -175,6 +199,10 @@ CASES = {
 def test_mistakes_are_named(call, words):
     with pytest.raises((TypeError, ValueError), match=words):
         call()
+
+
+def test_a_value_of_no_known_shape():
+    assert value_of_code(TensorProto.DOUBLE).shape is None
 
 
 @pytest.mark.parametrize("op", ["Softmax", "LogSoftmax"])

@@ -5,6 +5,7 @@ import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -105,6 +106,23 @@ def test_an_exception_of_one_of_several_ranks_ends_the_job(capsys):
         workers.__exit__(ValueError, ValueError("wrong"), None)
     assert workers.comm.code == 1
     assert "ValueError: wrong" in capsys.readouterr().err
+
+
+def test_ranks_validate_when_the_first_does():
+    """Else the first would wait for them for ever."""
+    events = [
+        SimpleNamespace(due=due, last=last)
+        for due, last in [(False, False), (True, False), (False, True)]
+    ]
+    done = []
+    trainer = SimpleNamespace(
+        run=lambda stopped: events, validate=lambda: done.append("validated")
+    )
+    saver = SimpleNamespace(restore=done.append, after=lambda event: done.append(event))
+    rank = SimpleNamespace(trainer=trainer, _saver=lambda *arguments: saver)
+    fit.Fit._follow(rank, None, "found", lambda: False)
+    expected = ["found", events[0], "validated", events[1], events[2], "validated"]
+    assert done == expected
 
 
 def test_plots_of_chosen_units():
