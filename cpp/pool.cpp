@@ -28,7 +28,13 @@ constexpr double closely = 2e-4;
 // Seconds to wake up that are believed: what takes longer waits for a CPU.
 constexpr double shortest_waking = 1e-5, longest_waking = 2e-3;
 
-std::atomic<bool> always_wait{false};
+std::atomic<bool> assume_quick{false};
+
+// Seconds of a meeting before one is measured, and the most that is believed; how long
+// a measurement counts, how often there is one, of how many meetings.
+constexpr double quick_meeting = 1e-7, slow_meeting = 2e-6;
+constexpr double measure_every = 0.05, forget_after = 0.5;
+constexpr int measured_meetings = 5, measurements = 4;
 
 class Worker {
   public:
@@ -67,12 +73,14 @@ class Worker {
 class Pool {
   public:
     void run(const Crew& crew, const std::function<void(const Team&)>& job, Patience);
+    double meeting() const;
 
   private:
     void work(int number, Worker& me, std::uint64_t seen);
     void grow(int workers);
     bool has_to_wait(const Crew& crew) const;
     void call(int threads);
+    void measure_meeting(const Team& team);
     double run(int threads, const std::function<void(const Team&)>& job, double start);
 
     std::mutex running_;  // held for the length of a job
@@ -90,6 +98,9 @@ class Pool {
     // Seconds that a worker takes to wake up, an average.
     std::atomic<double> waking_{5e-5};
     double last_end_ = 0;  // of a job
+
+    // Seconds of a meeting, an average, and when it was measured.
+    std::atomic<double> meeting_{quick_meeting}, measured_at_{0};
 
     // After a job that mostly waited for a CPU that others keep busy, jobs run on one
     // thread for a while, each time for longer.
@@ -152,9 +163,27 @@ void Pool::grow(int workers) {
 
 // Whether the job would be done before those of its threads are up that sleep now.
 bool Pool::has_to_wait(const Crew& crew) const {
-    if (always_wait || crew.alone >= 2 * waking_) return false;
+    if (assume_quick || crew.alone >= 2 * waking_) return false;
     return !std::all_of(workers_.begin(), workers_.begin() + (crew.threads - 1),
                         [](const auto& worker) { return worker->is_awake(); });
+}
+
+double Pool::meeting() const {
+    return time_now() - measured_at_ < forget_after ? double(meeting_) : quick_meeting;
+}
+
+// The least of several, as somebody else may have a CPU in between.
+void Pool::measure_meeting(const Team& team) {
+    double least = slow_meeting;
+    team.wait();  // for those that wake up
+    for (int k = 0; k < measurements; ++k) {
+        const double start = time_now();
+        for (int i = 0; i < measured_meetings; ++i) team.wait();
+        least = std::min(least, (time_now() - start) / measured_meetings);
+    }
+    if (team.thread != 0) return;
+    meeting_ = meeting() + (least - meeting()) / 4;
+    measured_at_ = time_now();
 }
 
 void Pool::call(int threads) {
@@ -192,12 +221,17 @@ void Pool::run(const Crew& crew, const std::function<void(const Team&)>& job,
 double Pool::run(int threads, const std::function<void(const Team&)>& job,
                  double start) {
     Barrier barrier(threads, lines_.data());
-    job_ = &job;
+    const std::function<void(const Team&)> measured = [&](const Team& team) {
+        measure_meeting(team);
+        job(team);
+    };
+    const auto& all = start - measured_at_ < measure_every ? job : measured;
+    job_ = &all;
     barrier_ = &barrier;
     unfinished_ = threads - 1;
     ticket_ = (ticket_ / (2 * max_threads) + 1) * (2 * max_threads) + threads;
     call(threads);
-    job(Team{0, threads, barrier});
+    all(Team{0, threads, barrier});
     const double late =
         barrier.seconds_late() + spin_until([&] { return unfinished_ == 0; });
     const double end = time_now();
@@ -264,7 +298,9 @@ int get_num_threads() {
     return num_threads;
 }
 
-void wait_for_sleepers(bool always) { always_wait = always; }
+double meeting_seconds() { return assume_quick ? quick_meeting : the_pool().meeting(); }
+
+void assume_quick_threads(bool assume) { assume_quick = assume; }
 
 void run_in_pool(const Crew& crew, const std::function<void(const Team&)>& job,
                  Patience patience) {

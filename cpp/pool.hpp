@@ -30,8 +30,13 @@ struct Crew {
     const double alone;
 };
 
-// Whether jobs of any length wait for sleeping threads, as tests of them want it.
-void wait_for_sleepers(bool always);
+// Seconds that threads take to meet within a job: on one chip a tenth of a microsecond,
+// between the CPUs of a virtual machine up to ten times that. Measured now and then.
+double meeting_seconds();
+
+// For tests, which want threads in small jobs as well: they are thought to be awake,
+// and to meet in no time to speak of.
+void assume_quick_threads(bool assume);
 
 // Whether to leave the other threads out for a while where they lately had to wait for
 // CPUs that others keep busy.

@@ -9,12 +9,10 @@
 namespace rnnext {
 namespace {
 
-// Under about 2 us a thread is not worth its share, under about 0.4 us not worth
-// meeting at every step.
+// Under about 2 us a thread is not worth its share.
 constexpr double flops_per_thread = 8e4;
-constexpr double flops_per_step = 1.6e4, flops_per_meeting = 8e3;
-// Of one thread, whose weights come from the second cache.
-constexpr double flops_per_second = 4e10;
+// Of one thread, with few rows, whose weights come from the second cache.
+template <class T> constexpr double flops_per_second = 1.8e11 / sizeof(T);
 // Between chunks Ctrl-C is looked for: about every 10 ms. A single step of more is cut
 // into slabs of rows.
 constexpr double flops_per_chunk = 5e8;
@@ -36,6 +34,17 @@ template <class T> bool is_resident(const Weights<T>& w) {
 template <class T> double step_flops(const Weights<T>& w, index rows) {
     return forward_flops(w.traits, 1, rows, std::max<index>(w.input_size, 16),
                          std::max<index>(w.hidden_size, 16));
+}
+
+template <class T> int meetings_per_step(const Weights<T>& w) {
+    return 1 + (w.traits.h[1].count > 0) + w.has_projection();
+}
+
+// Whether threads that share the units of a step save more than their meetings cost.
+template <class T>
+bool is_worth_meeting(const Weights<T>& w, double step, int threads) {
+    const double alone = step / flops_per_second<T>;
+    return alone / threads + meetings_per_step(w) * meeting_seconds() < alone;
 }
 
 // `work` times the operations of forward; chunks of about `chunk_bytes`, but of at
@@ -65,8 +74,8 @@ Schedule schedule(const Weights<T>& w, const Sequences& all, double work,
     // Rows where all weights stay in a thread's own cache anyway.
     s.split = is_resident(w) && tiles >= 2 * s.threads ? Split::rows : Split::units;
     if (s.split == Split::units) {
-        const bool worth = step / work >= flops_per_step && w.blocks() > 1;
-        s.threads = worth ? int(std::min<index>(s.threads, w.blocks())) : 1;
+        s.threads = int(std::min<index>(s.threads, w.blocks()));
+        if (!is_worth_meeting(w, step / work, s.threads)) s.threads = 1;
     }
     return s;
 }
@@ -78,7 +87,9 @@ int threads_for(double flops) {
                     int(std::min(double(get_num_threads()), flops / flops_per_thread)));
 }
 
-Crew crew_of(int threads, double flops) { return {threads, flops / flops_per_second}; }
+Crew crew_of(int threads, double flops) {
+    return {threads, flops / flops_per_second<float>};
+}
 
 Schedule::Part Schedule::part(const Team& team, const Sequences& all, Range slab,
                               index blocks) const {
@@ -125,12 +136,13 @@ int threads_side_by_side(const Weights<T>& w, const Sequences& all, index layers
     if (shared.slab < all.count()) return 1;
     if (shared.threads > 1 && shared.split == Split::rows) return 1;
     const double step = step_flops(w, all.count());
-    const int meetings = shared.threads == 1 ? 0 : w.traits.h[1].count ? 2 : 1;
+    const int meetings = shared.threads == 1 ? 0 : meetings_per_step(w);
     const double work = step * double(layers);
     const int threads =
         int(std::min<index>(threads_for(work * double(all.steps())), layers));
-    const double time =
-        work / shared.threads + double(layers) * meetings * flops_per_meeting;
+    const double time = work / shared.threads + double(layers) * meetings *
+                                                    meeting_seconds() *
+                                                    flops_per_second<T>;
     return work / threads < time ? threads : 1;
 }
 

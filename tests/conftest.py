@@ -26,8 +26,8 @@ COMPLEX_STEP_TOLERANCE = 1e-11
 
 
 def pytest_configure():
-    # Else what is done sooner than a thread wakes up would run on one thread.
-    _core.wait_for_sleepers(True)
+    # Else small calls would run on one thread, and which do would be up to the machine.
+    _core.assume_quick_threads(True)
     # Shells start what is to run in the background deaf to Ctrl-C, which tests send.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -74,13 +74,13 @@ def test_calls_that_do_not_wait_for_sleeping_threads(threads):
     threads(1)
     expected = everything(problem)
     threads(2)
-    _core.wait_for_sleepers(False)
+    _core.assume_quick_threads(False)
     try:
         for pause in [0.005] * 5 + [0] * 50:  # asleep, waking up, awake
             time.sleep(pause)
             assert_same_bits(everything(problem), expected)
     finally:
-        _core.wait_for_sleepers(True)
+        _core.assume_quick_threads(True)
 
 
 def test_repeated_runs(isa, cell, dtype):

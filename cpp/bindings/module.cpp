@@ -48,7 +48,7 @@ void register_all(py::module_& m) {
 
     m.def("set_num_threads", use_threads, py::arg("n"));
     m.def("get_num_threads", get_num_threads);
-    m.def("wait_for_sleepers", wait_for_sleepers, py::arg("always"));
+    m.def("assume_quick_threads", assume_quick_threads, py::arg("assume"));
     m.def("isa", isa);
     m.def("available_isas", available_isas);
     m.def("compiled_isas", compiled_isas);

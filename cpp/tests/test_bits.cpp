@@ -27,7 +27,7 @@ struct Found {
 };
 
 template <class T> Found found(CellKind kind, int threads) {
-    wait_for_sleepers(true);
+    assume_quick_threads(true);
     set_num_threads(threads);
     Hash forward, backward;
     unsigned seed = 1;

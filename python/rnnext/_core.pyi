@@ -259,8 +259,8 @@ def measure_barrier(threads: int) -> float:
 
 def set_num_threads(n: int) -> None: ...
 def get_num_threads() -> int: ...
-def wait_for_sleepers(always: bool) -> None:
-    """For tests: whether calls of any length wait for threads that sleep."""
+def assume_quick_threads(assume: bool) -> None:
+    """For tests: threads are thought to be awake, and to meet in no time to speak of."""
 
 def isa() -> str:
     """The instruction set in use."""
