@@ -67,6 +67,24 @@ TEST_CASE("a short job does not wait for sleepers, but wakes them for the next")
     CHECK(woke);
 }
 
+TEST_CASE("what a meeting takes is measured, and forgotten") {
+    constexpr double assumed = 1e-7;
+    const auto job = [] { run_parallel(2, [](const Team&) {}, Patience::insist); };
+    std::this_thread::sleep_for(std::chrono::milliseconds(600));
+    CHECK(meeting_seconds() == assumed);
+    job();
+    const double found = meeting_seconds();
+    CHECK(found > 0);
+    CHECK(found != assumed);
+    CHECK(found <= 2e-6);
+    assume_quick_threads(true);
+    CHECK(meeting_seconds() == assumed);
+    assume_quick_threads(false);
+    CHECK(meeting_seconds() == found);
+    std::this_thread::sleep_for(std::chrono::milliseconds(600));
+    CHECK(meeting_seconds() == assumed);
+}
+
 TEST_CASE("what was written before a meeting is seen after it") {
     constexpr int steps = 2000;
     std::vector<int> slots(8, 0);

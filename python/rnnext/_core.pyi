@@ -260,7 +260,7 @@ def measure_barrier(threads: int) -> float:
 def set_num_threads(n: int) -> None: ...
 def get_num_threads() -> int: ...
 def assume_quick_threads(assume: bool) -> None:
-    """For tests: threads are thought to be awake, and to meet in no time to speak of."""
+    """For tests: threads are thought to be awake, and to meet in next to no time."""
 
 def isa() -> str:
     """The instruction set in use."""
