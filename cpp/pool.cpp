@@ -203,7 +203,7 @@ void Pool::run(const Crew& crew, const std::function<void(const Team&)>& job,
         threads = std::min(crew.threads, int(workers_.size()) + 1);
         if (threads > 1 && has_to_wait({threads, crew.alone})) {
             // What is never tried would count for ever.
-            waking_ = std::max(waking_ * 0.99, shortest_waking);
+            waking_ = std::max(waking_ * 0.999, shortest_waking);
             if (start - last_end_ < closely) call(threads);
             threads = 1;
         }
