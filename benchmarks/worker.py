@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import signal
 import statistics
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 from cases import Case, Problem
 
-from rnnext.app.timing import after_pauses, samples, settle
+from rnnext.app.timing import samples, settle
 
 # Seconds to wait for an answer.
 PATIENCE = 300.0
@@ -173,6 +174,17 @@ class Server:
         if self._pause:
             return statistics.median(after_pauses(call, self._pause, PAUSES))
         return statistics.median(samples(call, seconds))
+
+
+def after_pauses(call: Callable[[], Any], pause: float, count: int) -> list[float]:
+    """Seconds of calls that find caches cold and threads asleep."""
+    times = []
+    for _ in range(count):
+        time.sleep(pause)
+        begin = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - begin)
+    return times
 
 
 def fingerprint(arrays: list[Any], count: int = 64) -> list[Any]:

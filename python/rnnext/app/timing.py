@@ -43,35 +43,6 @@ def samples(call: Callable[[], object], seconds: float) -> list[float]:
     return times
 
 
-def after_pauses(call: Callable[[], object], pause: float, count: int) -> list[float]:
-    """Time calls that find caches cold and threads asleep.
-
-    Parameters
-    ----------
-    call : callable
-    pause : float
-        Seconds before each call.
-    count : int
-
-    Returns
-    -------
-    list of float
-        Seconds per call.
-
-    Examples
-    --------
-    >>> len(after_pauses(lambda: sum(range(10)), 0.001, 3))
-    3
-    """
-    times = []
-    for _ in range(count):
-        time.sleep(pause)
-        begin = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - begin)
-    return times
-
-
 def settle(quiet: float = 0.005, longest: float = 0.5) -> None:
     """Wait until no thread of this process spins for work any more.
 
