@@ -81,6 +81,7 @@ class Pool {
     bool has_to_wait(const Crew& crew) const;
     void call(int threads);
     void measure_meeting(const Team& team);
+    void take_part(const Team& team);
     double run(int threads, const std::function<void(const Team&)>& job, double start);
 
     std::mutex running_;  // held for the length of a job
@@ -91,6 +92,7 @@ class Pool {
     std::atomic<std::uint64_t> ticket_{0};
     const std::function<void(const Team&)>* job_ = nullptr;
     Barrier* barrier_ = nullptr;
+    bool measures_ = false;  // a meeting, before it
     std::atomic<int> unfinished_{0};
     std::vector<std::unique_ptr<Worker>> workers_;  // whose numbers begin at 1
     std::vector<Arrivals> lines_;                   // of the job's threads
@@ -126,7 +128,7 @@ void Pool::work(int number, Worker& me, std::uint64_t seen) {
         seen = ticket_;
         const int threads = threads_of(seen);
         if (number >= threads) continue;
-        (*job_)(Team{number, threads, *barrier_});
+        take_part({number, threads, *barrier_});
         --unfinished_;
         idle = 0;
     }
@@ -186,6 +188,11 @@ void Pool::measure_meeting(const Team& team) {
     measured_at_ = time_now();
 }
 
+void Pool::take_part(const Team& team) {
+    if (measures_) measure_meeting(team);
+    (*job_)(team);
+}
+
 void Pool::call(int threads) {
     for (int i = 0; i < threads - 1; ++i) workers_[std::size_t(i)]->call();
 }
@@ -221,17 +228,13 @@ void Pool::run(const Crew& crew, const std::function<void(const Team&)>& job,
 double Pool::run(int threads, const std::function<void(const Team&)>& job,
                  double start) {
     Barrier barrier(threads, lines_.data());
-    const std::function<void(const Team&)> measured = [&](const Team& team) {
-        measure_meeting(team);
-        job(team);
-    };
-    const auto& all = start - measured_at_ < measure_every ? job : measured;
-    job_ = &all;
+    job_ = &job;
+    measures_ = start - measured_at_ >= measure_every;
     barrier_ = &barrier;
     unfinished_ = threads - 1;
     ticket_ = (ticket_ / (2 * max_threads) + 1) * (2 * max_threads) + threads;
     call(threads);
-    all(Team{0, threads, barrier});
+    take_part({0, threads, barrier});
     const double late =
         barrier.seconds_late() + spin_until([&] { return unfinished_ == 0; });
     const double end = time_now();

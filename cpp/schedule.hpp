@@ -13,6 +13,7 @@ namespace rnnext {
 
 // Threads worth starting for work of so many floating-point operations.
 int threads_for(double flops);
+// So many threads for it, which go without those that would be awake too late.
 Crew crew_of(int threads, double flops);
 inline Crew crew_for(double flops) { return crew_of(threads_for(flops), flops); }
 

@@ -252,7 +252,7 @@ def test_console_script():
 def test_extension_is_small():
     if _core.debug_build():
         pytest.skip("a debug build")
-    assert Path(_core.__file__).stat().st_size < 2 << 20
+    assert Path(_core.__file__).stat().st_size < 2_000_000
 
 
 def output_of(tool, *arguments):
