@@ -33,7 +33,7 @@ std::atomic<bool> assume_quick{false};
 // Seconds of a meeting before one is measured, and the most that is believed; how long
 // a measurement counts, how often there is one, of how many meetings.
 constexpr double quick_meeting = 1e-7, slow_meeting = 2e-6;
-constexpr double measure_every = 0.05, forget_after = 0.5;
+constexpr double measure_every = 0.05, forget_after = 0.1;
 constexpr int measured_meetings = 5, measurements = 4;
 
 class Worker {
@@ -101,7 +101,7 @@ class Pool {
     std::atomic<double> waking_{5e-5};
     double last_end_ = 0;  // of a job
 
-    // Seconds of a meeting, an average, and when it was measured.
+    // Seconds of a meeting, and when it was measured.
     std::atomic<double> meeting_{quick_meeting}, measured_at_{0};
 
     // After a job that mostly waited for a CPU that others keep busy, jobs run on one
@@ -174,7 +174,8 @@ double Pool::meeting() const {
     return time_now() - measured_at_ < forget_after ? double(meeting_) : quick_meeting;
 }
 
-// The least of several, as somebody else may have a CPU in between.
+// The least of several, as somebody else may have a CPU in between; if that was so all
+// the time, the next measurement must say so too.
 void Pool::measure_meeting(const Team& team) {
     double least = slow_meeting;
     team.wait();  // for those that wake up
@@ -184,7 +185,7 @@ void Pool::measure_meeting(const Team& team) {
         least = std::min(least, (time_now() - start) / measured_meetings);
     }
     if (team.thread != 0) return;
-    meeting_ = meeting() + (least - meeting()) / 4;
+    meeting_ = std::min(least, 2 * meeting_);
     measured_at_ = time_now();
 }
 

@@ -9,25 +9,41 @@
 namespace rnnext {
 namespace {
 
-// Under about 2 us a thread is not worth its share.
-constexpr double flops_per_thread = 8e4;
 // Of one thread, with few rows, whose weights come from the second cache.
 template <class T> constexpr double flops_per_second = 1.8e11 / sizeof(T);
+// To begin a job and to end it takes a thread about as long as so many meetings. What
+// backward has more to do it needs for more meetings.
+constexpr double meetings_per_job = 7;
+double flops_per_thread() {
+    return meetings_per_job * meeting_seconds() * flops_per_second<float>;
+}
 // Between chunks Ctrl-C is looked for: about every 10 ms. A single step of more is cut
 // into slabs of rows.
 constexpr double flops_per_chunk = 5e8;
 constexpr double flops_per_slab = 2e9;
-constexpr index own_cache = index(512) << 10;  // bytes of weights
+// Bytes of weights that each thread may as well read all of, if it has so many rows:
+// from its own cache, or from that of all cores.
+constexpr index own_cache = index(512) << 10, common_cache = index(2) << 20;
+constexpr index rows_from_own = 8, rows_from_common = 32;
 
 // Without the padding: the same on every instruction set, and so are the chunks.
 template <class T> index row_bytes(const Weights<T>& w) {
     return w.traits.columns * w.hidden_size * index(sizeof(T));
 }
 
-template <class T> bool is_resident(const Weights<T>& w) {
+template <class T> index weight_bytes(const Weights<T>& w) {
     return w.traits.gates * w.hidden_size * (w.input_size + w.hidden_size) *
-               index(sizeof(T)) <=
-           own_cache;
+           index(sizeof(T));
+}
+
+template <class T> bool is_resident(const Weights<T>& w) {
+    return weight_bytes(w) <= own_cache;
+}
+
+// Whether threads that take `rows` of a step each lose nothing by it.
+template <class T> bool is_worth_rows(const Weights<T>& w, index rows) {
+    if (weight_bytes(w) > common_cache) return false;
+    return rows >= (is_resident(w) ? rows_from_own : rows_from_common);
 }
 
 // Operations of a step; narrow layers take the time of a vector or so.
@@ -40,11 +56,19 @@ template <class T> int meetings_per_step(const Weights<T>& w) {
     return 1 + (w.traits.h[1].count > 0) + w.has_projection();
 }
 
-// Whether threads that share the units of a step save more than their meetings cost.
+// Of the meetings of a step, with what follows each: every thread reads what the others
+// wrote, line by line out of their caches, and takes its own lines back to write again.
+// As measured on cores that have a cache in common, and on others.
+double exchange_seconds(int meetings, index bytes, int threads) {
+    const double others = double(bytes / 64) * (threads - 1) / threads;
+    return meetings * meeting_seconds() * (3 + others / 5);
+}
+
+// Where threads share the units of a step of so many rows.
 template <class T>
-bool is_worth_meeting(const Weights<T>& w, double step, int threads) {
-    const double alone = step / flops_per_second<T>;
-    return alone / threads + meetings_per_step(w) * meeting_seconds() < alone;
+double exchange_seconds(const Weights<T>& w, index rows, int threads) {
+    return exchange_seconds(meetings_per_step(w),
+                            rows * w.hidden_size * index(sizeof(T)), threads);
 }
 
 // `work` times the operations of forward; chunks of about `chunk_bytes`, but of at
@@ -57,7 +81,7 @@ Schedule schedule(const Weights<T>& w, const Sequences& all, double work,
     const double step = work * step_flops(w, rows);
     Schedule s{};
     s.flops = step / double(rows) * double(all.rows());
-    if (steps == 1 && step < 2 * flops_per_thread) {  // to plan it would take as long
+    if (steps == 1 && step < 2 * work * flops_per_thread()) {  // planning takes as long
         s.slab = rows;
         s.chunk = s.threads = 1;
         s.split = Split::units;
@@ -69,13 +93,13 @@ Schedule schedule(const Weights<T>& w, const Sequences& all, double work,
     s.chunk = std::min(s.chunk, index(flops_per_chunk / step * double(slabs)));
     s.chunk = std::clamp<index>(s.chunk, 1, steps);
 
-    s.threads = threads_for(s.flops);
-    const index tiles = (s.slab + w.kernels.row_tile - 1) / w.kernels.row_tile;
-    // Rows where all weights stay in a thread's own cache anyway.
-    s.split = is_resident(w) && tiles >= 2 * s.threads ? Split::rows : Split::units;
+    s.threads = threads_for(s.flops / work);
+    s.split = is_worth_rows(w, s.slab / s.threads) ? Split::rows : Split::units;
     if (s.split == Split::units) {
         s.threads = int(std::min<index>(s.threads, w.blocks()));
-        if (!is_worth_meeting(w, step / work, s.threads)) s.threads = 1;
+        const double alone = step / work / flops_per_second<T>;
+        const double meetings = exchange_seconds(w, s.slab, s.threads);
+        if (alone / s.threads + meetings >= alone) s.threads = 1;
     }
     return s;
 }
@@ -83,8 +107,8 @@ Schedule schedule(const Weights<T>& w, const Sequences& all, double work,
 }  // namespace
 
 int threads_for(double flops) {
-    return std::max(1,
-                    int(std::min(double(get_num_threads()), flops / flops_per_thread)));
+    return std::max(
+        1, int(std::min(double(get_num_threads()), flops / flops_per_thread())));
 }
 
 Crew crew_of(int threads, double flops) {
@@ -136,13 +160,13 @@ int threads_side_by_side(const Weights<T>& w, const Sequences& all, index layers
     if (shared.slab < all.count()) return 1;
     if (shared.threads > 1 && shared.split == Split::rows) return 1;
     const double step = step_flops(w, all.count());
-    const int meetings = shared.threads == 1 ? 0 : meetings_per_step(w);
     const double work = step * double(layers);
     const int threads =
         int(std::min<index>(threads_for(work * double(all.steps())), layers));
-    const double time = work / shared.threads + double(layers) * meetings *
-                                                    meeting_seconds() *
-                                                    flops_per_second<T>;
+    const double meetings =
+        shared.threads == 1 ? 0 : exchange_seconds(w, all.count(), shared.threads);
+    const double time =
+        work / shared.threads + double(layers) * meetings * flops_per_second<T>;
     return work / threads < time ? threads : 1;
 }
 
