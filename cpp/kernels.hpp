@@ -195,7 +195,9 @@ template <class T> struct BackwardScan {
     T* d_unprojected;
 };
 
-// Sums of products are blocks of so many, each one chain from zero.
+// Sums of products are blocks of so many, each one chain from zero: part of the
+// numerical contract. Measured: with 128 or 64 float gradients of GRU and RNN are up
+// to 1.7 or 1.15 times further from the truth than PyTorch's, with 32 never.
 constexpr index sum_block = 32;
 
 // Rows of A that `gradient` takes at a time; a multiple of the block of its sums.

@@ -18,12 +18,9 @@
 
 namespace rnnext::RNNEXT_NAMESPACE {
 
-// Part of the numerical contract. Measured: with 128 or 64 float gradients of GRU and
-// RNN are up to 1.7 or 1.15 times further from the truth than PyTorch's, with 32 never.
-
 // Accumulators that fit the register file beside the operands, and the rows of a tile.
 #if RNNEXT_VECTOR_BYTES == 64
-constexpr int accumulators = 24;  // 12 rows x 2 vectors of 32 registers
+constexpr int accumulators = 14;  // 7 rows x 2 vectors, and C as well, of 32 registers
 #elif defined(__aarch64__)
 constexpr int accumulators = 16;  // 8 x 2: GCC spills at 24
 #else
@@ -138,24 +135,95 @@ RNNEXT_INLINE void multiply_block(Operands<T, M, NV, packed_a>& at, index k_size
     }
 }
 
-// Sums of several blocks meet in a small tile of their own: rows of C may lie a
-// multiple of 4 KB apart, where they push each other out of the nearest cache. C0 may
-// come from far: it is called for before the first block's products, where these take
-// long enough.
+// C0 may come from far: it is called for before the first block's products, where these
+// take long enough.
+template <class T, int M, int P, int NV>
+RNNEXT_INLINE void prefetch_c0(const Tile<T>& t) {
+    constexpr int line = 64 / int(sizeof(T)), panel = NV * lanes<T>;
+    constexpr index worth_prefetching = 8;
+    if (t.k < worth_prefetching) return;
+    unroll<M>([&](auto m) RNNEXT_LAMBDA {
+        unroll<(P * panel + line - 1) / line>([&](auto i) RNNEXT_LAMBDA {
+            constexpr int at = i * line;
+            __builtin_prefetch(t.c0 + m * t.c0_row + at / panel * t.c_panel +
+                               at % panel);
+        });
+    });
+}
+
+// The tile of C, from C0 on through all blocks of sums: in registers, if there are as
+// many again as the accumulators take. A tile of twice the height without them is
+// slower: after each block it loads and stores as many vectors as it has multiply-adds
+// for two k.
+template <class T, int M, int P, int NV> struct HeldTile {
+    RNNEXT_INLINE void add(const Tile<T>& t, const Vec<T> (&acc)[M][P * NV],
+                           index left) {
+        if (left == t.k)
+            each([&](auto m, auto v) RNNEXT_LAMBDA {
+                c[m][v] =
+                    load(t.c0 + m * t.c0_row + v / NV * t.c_panel + v % NV * lanes<T>);
+            });
+        each([&](auto m, auto v) RNNEXT_LAMBDA {
+            c[m][v] += acc[m][v];
+            hold(c[m][v]);
+        });
+        if (left > sum_block) return;
+        each([&](auto m, auto v) RNNEXT_LAMBDA {
+            store(t.c + m * t.c_row + v / NV * t.c_panel + v % NV * lanes<T>, c[m][v]);
+        });
+    }
+    template <class F> static RNNEXT_INLINE void each(F&& f) {
+        unroll<M>([&](auto m) RNNEXT_LAMBDA {
+            unroll<P * NV>([&](auto v) RNNEXT_LAMBDA { f(m, v); });
+        });
+    }
+
+    Vec<T> c[M][P * NV];
+};
+
+// Or in a small tile of its own in memory: rows of C may lie a multiple of 4 KB apart,
+// where they push each other out of the nearest cache.
+template <class T, int M, int P, int NV> struct StoredTile {
+    static constexpr int panel = NV * lanes<T>, width = P * panel;
+
+    RNNEXT_INLINE void add(const Tile<T>& t, const Vec<T> (&acc)[M][P * NV],
+                           index left) {
+        const bool first = left == t.k, last = left <= sum_block;
+        if (first || last)
+            pass(acc, first ? t.c0 : sums, first ? t.c0_row : width,
+                 first ? t.c_panel : panel, last ? t.c : sums, last ? t.c_row : width,
+                 last ? t.c_panel : panel);
+        else pass(acc, sums, width, panel, sums, width, panel);
+    }
+
+    static RNNEXT_INLINE void pass(const Vec<T> (&acc)[M][P * NV], const T* from,
+                                   index from_row, index from_panel, T* to,
+                                   index to_row, index to_panel) {
+        unroll<M>([&](auto m) RNNEXT_LAMBDA {
+            unroll<P * NV>([&](auto v) RNNEXT_LAMBDA {
+                const index p = v / NV, x = v % NV * lanes<T>;
+                store(to + p * to_panel + x,
+                      load<T>(from + p * from_panel + x) + acc[m][v]);
+            });
+            from += from_row;
+            to += to_row;
+        });
+    }
+
+    alignas(64) T sums[M * width];
+};
+
+#if RNNEXT_VECTOR_BYTES == 64
+template <class T, int M, int P, int NV> using TileOfC = HeldTile<T, M, P, NV>;
+#else
+template <class T, int M, int P, int NV> using TileOfC = StoredTile<T, M, P, NV>;
+#endif
+
 template <class T, int M, int P, int NV, bool packed_a>
 void micro_kernel(const Tile<T>& t) noexcept {
-    constexpr int panel = NV * lanes<T>, width = P * panel;
     constexpr int line = 64 / int(sizeof(T));
-    alignas(64) T sums[M * width];
-    constexpr index worth_prefetching = 8;
-    if (t.k >= worth_prefetching)
-        unroll<M>([&](auto m) RNNEXT_LAMBDA {
-            unroll<(width + line - 1) / line>([&](auto i) RNNEXT_LAMBDA {
-                constexpr int at = i * line;
-                __builtin_prefetch(t.c0 + m * t.c0_row + at / panel * t.c_panel +
-                                   at % panel);
-            });
-        });
+    prefetch_c0<T, M, P, NV>(t);
+    TileOfC<T, M, P, NV> c;
     const T* ahead = t.ahead;
     Operands<T, M, NV, packed_a> at(t);
     for (index left = t.k; left > 0; left -= sum_block) {
@@ -167,24 +235,7 @@ void micro_kernel(const Tile<T>& t) noexcept {
         }
         Vec<T> acc[M][P * NV] = {};
         multiply_block<T, M, P, NV, packed_a>(at, min(sum_block, left), acc);
-        const auto add = [&](const T* from, index from_row, index from_panel, T* to,
-                             index to_row, index to_panel) RNNEXT_LAMBDA {
-            unroll<M>([&](auto m) RNNEXT_LAMBDA {
-                unroll<P * NV>([&](auto v) RNNEXT_LAMBDA {
-                    const index p = v / NV, x = v % NV * lanes<T>;
-                    store(to + p * to_panel + x,
-                          load<T>(from + p * from_panel + x) + acc[m][v]);
-                });
-                from += from_row;
-                to += to_row;
-            });
-        };
-        const bool first = left == t.k, last = left <= sum_block;
-        if (first || last)
-            add(first ? t.c0 : sums, first ? t.c0_row : width,
-                first ? t.c_panel : panel, last ? t.c : sums, last ? t.c_row : width,
-                last ? t.c_panel : panel);
-        else add(sums, width, panel, sums, width, panel);
+        c.add(t, acc, left);
     }
 }
 
