@@ -14,8 +14,9 @@ template <class T> constexpr double flops_per_second = 1.8e11 / sizeof(T);
 // To begin a job and to end it takes a thread about as long as so many meetings. What
 // backward has more to do it needs for more meetings.
 constexpr double meetings_per_job = 7;
-double flops_per_thread() {
-    return meetings_per_job * meeting_seconds() * flops_per_second<float>;
+constexpr double shortest_meeting = 5e-8;  // that was ever measured
+constexpr double flops_per_thread(double meeting) {
+    return meetings_per_job * meeting * flops_per_second<float>;
 }
 // Between chunks Ctrl-C is looked for: about every 10 ms. A single step of more is cut
 // into slabs of rows.
@@ -81,7 +82,8 @@ Schedule schedule(const Weights<T>& w, const Sequences& all, double work,
     const double step = work * step_flops(w, rows);
     Schedule s{};
     s.flops = step / double(rows) * double(all.rows());
-    if (steps == 1 && step < 2 * work * flops_per_thread()) {  // planning takes as long
+    // To plan it would take as long.
+    if (steps == 1 && step < 2 * work * flops_per_thread(shortest_meeting)) {
         s.slab = rows;
         s.chunk = s.threads = 1;
         s.split = Split::units;
@@ -95,7 +97,7 @@ Schedule schedule(const Weights<T>& w, const Sequences& all, double work,
 
     s.threads = threads_for(s.flops / work);
     s.split = is_worth_rows(w, s.slab / s.threads) ? Split::rows : Split::units;
-    if (s.split == Split::units) {
+    if (s.split == Split::units && s.threads > 1) {
         s.threads = int(std::min<index>(s.threads, w.blocks()));
         const double alone = step / work / flops_per_second<T>;
         const double meetings = exchange_seconds(w, s.slab, s.threads);
@@ -107,8 +109,8 @@ Schedule schedule(const Weights<T>& w, const Sequences& all, double work,
 }  // namespace
 
 int threads_for(double flops) {
-    return std::max(
-        1, int(std::min(double(get_num_threads()), flops / flops_per_thread())));
+    const double least = flops_per_thread(meeting_seconds());
+    return std::max(1, int(std::min(double(get_num_threads()), flops / least)));
 }
 
 Crew crew_of(int threads, double flops) {
