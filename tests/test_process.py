@@ -458,7 +458,7 @@ def test_other_threads_run_during_a_call(name):
     """
     for _ in range(3):
         length, longest_gap = map(float, run(script).split())
-        assert length > 0.05
+        assert length > 0.02  # ten ticks
         if longest_gap < length / 2:
             return
     pytest.fail(f"others wait for {longest_gap:.2f} of {length:.2f} s")
