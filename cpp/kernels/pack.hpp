@@ -59,17 +59,35 @@ RNNEXT_INLINE void pack_square(T* to, index to_row, index units, index kn, const
     });
 }
 
+// A line of each of one vector of units, and as many lines for writing.
+template <class T>
+RNNEXT_INLINE void fetch_lines(const T* from, index unit_stride, T* to) {
+    for (index i = 0; i < lanes<T>; ++i) {
+        __builtin_prefetch(from + i * unit_stride, 0, 2);
+        __builtin_prefetch(to + i * (64 / index(sizeof(T))), 1, 2);
+    }
+}
+
 // A cache line of every unit at a time: where rows of the source collide in the nearest
-// cache, it holds those of one vector of units.
+// cache, it holds those of one vector of units. Long rows are fetched some lines ahead,
+// and so is where they go: so many streams are more than the processor follows.
 template <class T, int NV>
 RNNEXT_INLINE void pack_columns(T* to, index filled, index kn, const T* src,
                                 index unit_stride) {
     constexpr index line = 64 / index(sizeof(T)), width = NV * lanes<T>;
+    constexpr index ahead = 8 * line;
     for (index begin = 0; begin < kn; begin += line)
-        for (index u = 0; u < width; u += lanes<T>)
+        for (index u = 0; u < width; u += lanes<T>) {
+            if (kn > ahead) {
+                const index next = begin + ahead;
+                const T* from = src + u * unit_stride + next;
+                if (next >= kn) from += width * unit_stride - kn;
+                fetch_lines(from, unit_stride, to + next * width + u * line);
+            }
             for (index k = begin; k < min(begin + line, kn); k += part<T>)
                 pack_square(to + k * width + u, width, filled - u, kn - k,
                             src + u * unit_stride + k, unit_stride);
+        }
 }
 
 template <class T, int NV>
