@@ -25,7 +25,7 @@ import report
 import scaling
 from cases import CELLS, Group, groups
 from console import progress, say, write
-from measure import compare, estimate
+from measure import Nearness, compare, estimate
 from peers import OURS, PEERS
 from results import from_json, to_json
 from worker import Library
@@ -90,9 +90,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(report.text_header(libraries), flush=True)
 
     workers = {name: Library(name, machine.threads) for name in libraries}
+    near = Nearness(workers[OURS], machine.barrier)
     try:
         for case in progress(left):
-            result = compare(case, workers, run["rounds"], run["seconds"])
+            result = compare(case, workers, run["rounds"], run["seconds"], near.apart)
             results.append(result)
             say(report.text_row(result, libraries, machine))
             if options.json:

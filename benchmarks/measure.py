@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from cases import Case
@@ -17,6 +17,42 @@ from rnnext._roofline import Machine
 # A case ends after so many rounds, when it has taken so many seconds.
 LEAST_ROUNDS = 3
 CASE_SECONDS = 5.0
+
+# CPUs whose meeting takes so many times the shortest are apart; seconds that a case
+# waits for them, and between two looks.
+APART = 2.0
+APART_SECONDS = 20.0
+LOOK_SECONDS = 0.05
+
+
+class Nearness:
+    """Whether the CPUs are as near to each other as this machine has them.
+
+    Those of a virtual machine change within seconds between cores that share a cache
+    and cores that do not, where two threads may take twice as long. Libraries can be
+    compared in one of the two states only.
+
+    Parameters
+    ----------
+    library : Library
+        Whose process is asked how long a meeting of its threads takes.
+    nearest : float
+        Seconds of a meeting as short as any before.
+    """
+
+    def __init__(self, library: Library, nearest: float) -> None:
+        self._library, self._nearest = library, nearest
+
+    def apart(self) -> bool:
+        """Whether they are not."""
+        if self._library.threads < 2:
+            return False
+        self._library.ask("meeting")
+        meeting = self._library.answer()
+        if isinstance(meeting, Failure):
+            return False
+        self._nearest = min(self._nearest, meeting)
+        return bool(meeting > APART * self._nearest)
 
 
 def estimate(
@@ -40,9 +76,17 @@ def estimate(
 
 
 def compare(
-    case: Case, libraries: dict[str, Library], rounds: int, seconds: float
+    case: Case,
+    libraries: dict[str, Library],
+    rounds: int,
+    seconds: float,
+    apart: Callable[[], bool] = lambda: False,
 ) -> Result:
-    """Time one case in every library that can compute it."""
+    """Time one case in every library that can compute it.
+
+    A burst before or after which the CPUs are `apart` is made again, until the case
+    has waited long enough.
+    """
     missing: dict[str, str] = {}
     able = {k: v for k, v in libraries.items() if PEERS[k].supports(case)}
 
@@ -57,6 +101,21 @@ def compare(
             del able[library.name]
         return answer
 
+    waited, unsure = 0.0, 0
+
+    def burst(library: Library) -> Any:
+        nonlocal waited, unsure
+        while waited < APART_SECONDS:
+            begin = time.monotonic()
+            if not apart():
+                answer = ask(library, "time", seconds)
+                if library.name not in able or not apart():
+                    return answer
+            time.sleep(LOOK_SECONDS)
+            waited += time.monotonic() - begin
+        unsure += 1
+        return ask(library, "time", seconds)
+
     start = time.monotonic()
     for library in able.values():
         library.ask("prepare", case)
@@ -70,9 +129,11 @@ def compare(
     ways = {k: str(ask(v, "choose")) for k, v in list(able.items())}
     times: dict[str, list[float]] = {name: [] for name in able}
     for done in range(rounds):
-        if done >= LEAST_ROUNDS and time.monotonic() - start > CASE_SECONDS:
+        spent = time.monotonic() - start - waited
+        if done >= LEAST_ROUNDS and spent > CASE_SECONDS:
             break
-        for name, library in list(able.items()):
-            times[name].append(ask(library, "time", seconds))
+        for library in list(able.values()):
+            times[library.name].append(burst(library))
     medians = {name: statistics.median(times[name]) for name in able}
-    return Result(case, medians, missing, {name: ways[name] for name in able})
+    chosen = {name: ways[name] for name in able}
+    return Result(case, medians, missing, chosen, unsure)

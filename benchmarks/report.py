@@ -152,6 +152,7 @@ def markdown(
         *(f"* {line}" for line in machine.lines()),
         f"* {where['isa']}, {where['compiler']}, Python {where['python']}; {versions}",
         f"* medians of {run['rounds']} or fewer interleaved bursts of {burst}",
+        f"* CPUs near each other in every burst{_exceptions(results)}",
         "",
         *([f"![Ratios of every case]({figure})", ""] if figure else []),
         "## Beside the targets",
@@ -197,6 +198,11 @@ def markdown(
     lines += ["", "## Settings of the libraries", ""]
     lines += [f"* {PEERS[name].title}: {PEERS[name].settings}" for name in libraries]
     return "\n".join(lines) + "\n"
+
+
+def _exceptions(results: Sequence[Result]) -> str:
+    unsure = sum(result.unsure > 0 for result in results)
+    return f", but for bursts of {unsure} cases, perhaps" if unsure else ""
 
 
 def _table(

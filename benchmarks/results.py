@@ -21,6 +21,7 @@ class Result:
     seconds: dict[str, float]
     missing: dict[str, str] = field(default_factory=dict)
     ways: dict[str, str] = field(default_factory=dict)
+    unsure: int = 0  # bursts that waited no longer for CPUs near each other
 
     def ratios(self) -> dict[str, float]:
         """Time of each peer / time of rnnext."""

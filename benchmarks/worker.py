@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from cases import Case, Problem
 
+from rnnext import _core
 from rnnext.app.timing import samples, settle
 
 # Seconds to wait for an answer.
@@ -142,6 +143,7 @@ class Server:
     def __init__(self, name: str, threads: int) -> None:
         self._peer = importlib.import_module(f"peers.{name}")
         self._peer.start(threads)
+        self._threads = threads
         self._ways: dict[str, Callable[[], Any]] = {}
         self._pause = 0.0
 
@@ -167,6 +169,10 @@ class Server:
         best = min(times, key=lambda way: times[way])
         self._ways = {best: self._ways[best]}
         return best
+
+    def meeting(self) -> float:
+        """Seconds of a meeting of so many threads."""
+        return _core.measure_barrier(self._threads)
 
     def time(self, seconds: float) -> float:
         """Median seconds of a call, over a burst of so many seconds."""

@@ -261,6 +261,7 @@ def test_a_library_answers(library):
     assert all(np.isfinite(part).all() for part in numbers)
     assert ask(library, "choose") == "call"
     assert 0 < ask(library, "time", 0.001) < 10
+    assert 0 <= ask(library, "meeting") < 1
 
 
 def test_an_error_in_a_library_is_an_answer(library):
@@ -317,6 +318,40 @@ def test_medians_of_rounds_and_gaps():
         "jax": "computes something else",
     }
     assert result.ratio == pytest.approx(3)
+
+
+def test_bursts_while_the_cpus_are_apart_are_made_again(monkeypatch):
+    monkeypatch.setattr(measure, "LOOK_SECONDS", 0.0)
+    looks = iter([True, False, True, False, False, False, False])
+    libraries = scripted(OURS, [9e-6, 1e-6]) | scripted("torch", [5e-6])
+    result = measure.compare(SMALL, libraries, 1, 0.01, lambda: next(looks))
+    assert result.seconds == {OURS: 1e-6, "torch": 5e-6}
+    assert result.unsure == 0
+    assert next(looks, None) is None
+
+
+def test_cpus_that_stay_apart_are_not_waited_for_for_ever(monkeypatch):
+    monkeypatch.setattr(measure, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(measure, "APART_SECONDS", 0.01)
+    libraries = scripted(OURS, [1e-6] * 3) | scripted("torch", [5e-6] * 3)
+    result = measure.compare(SMALL, libraries, 3, 0.01, lambda: True)
+    assert result.seconds == {OURS: 1e-6, "torch": 5e-6}
+    assert result.unsure == 6
+
+
+def test_nearness_is_that_of_the_shortest_meeting():
+    class Meetings(Scripted):
+        threads = 2
+
+        def answer(self):
+            return self.answers.pop(0)
+
+    failure = worker.Failure("died with exit code -9")
+    library = Meetings(OURS, [3e-7, 4.1e-7, 1e-7, 1.9e-7, 2.1e-7, failure])
+    near = measure.Nearness(library, 2e-7)
+    assert [near.apart() for _ in range(6)] == [False, True, False, False, True, False]
+    library.threads = 1
+    assert not near.apart()
 
 
 def test_libraries_are_not_asked_what_they_cannot():
