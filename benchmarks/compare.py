@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     near = Nearness(workers[OURS], machine.barrier)
     try:
         for case in progress(left):
-            result = compare(case, workers, run["rounds"], run["seconds"], near.apart)
+            result = compare(case, workers, run["rounds"], run["seconds"], near)
             results.append(result)
             say(report.text_row(result, libraries, machine))
             if options.json:

@@ -18,10 +18,10 @@ from rnnext._roofline import Machine
 LEAST_ROUNDS = 3
 CASE_SECONDS = 5.0
 
-# CPUs whose meeting takes so many times the shortest are apart; seconds that a case
-# waits for them, and between two looks.
+# CPUs whose meeting takes so many times the shortest are apart; seconds that a run
+# waits for them in all, and between two looks.
 APART = 2.0
-APART_SECONDS = 20.0
+APART_SECONDS = 300.0
 LOOK_SECONDS = 0.05
 
 
@@ -42,6 +42,7 @@ class Nearness:
 
     def __init__(self, library: Library, nearest: float) -> None:
         self._library, self._nearest = library, nearest
+        self.waited = 0.0
 
     def apart(self) -> bool:
         """Whether they are not."""
@@ -53,6 +54,24 @@ class Nearness:
             return False
         self._nearest = min(self._nearest, meeting)
         return bool(meeting > APART * self._nearest)
+
+    def while_near(self, burst: Callable[[], Any]) -> tuple[Any, bool]:
+        """What `burst` gives, and whether the CPUs were near before and after it.
+
+        Until they are, it is made again, while the run waits.
+        """
+        while True:
+            begin = time.monotonic()
+            near, answer = not self.apart(), None
+            if near or self.waited >= APART_SECONDS:
+                answer = burst()
+                if isinstance(answer, Failure):
+                    return answer, near
+                near = near and not self.apart()
+            if near or self.waited >= APART_SECONDS:
+                return answer, near
+            time.sleep(LOOK_SECONDS)
+            self.waited += time.monotonic() - begin
 
 
 def estimate(
@@ -80,12 +99,12 @@ def compare(
     libraries: dict[str, Library],
     rounds: int,
     seconds: float,
-    apart: Callable[[], bool] = lambda: False,
+    near: Nearness,
 ) -> Result:
     """Time one case in every library that can compute it.
 
-    A burst before or after which the CPUs are `apart` is made again, until the case
-    has waited long enough.
+    A burst before or after which the CPUs are apart, as `near` finds them, is made
+    again while it waits.
     """
     missing: dict[str, str] = {}
     able = {k: v for k, v in libraries.items() if PEERS[k].supports(case)}
@@ -101,22 +120,15 @@ def compare(
             del able[library.name]
         return answer
 
-    waited, unsure = 0.0, 0
+    unsure = 0
 
     def burst(library: Library) -> Any:
-        nonlocal waited, unsure
-        while waited < APART_SECONDS:
-            begin = time.monotonic()
-            if not apart():
-                answer = ask(library, "time", seconds)
-                if library.name not in able or not apart():
-                    return answer
-            time.sleep(LOOK_SECONDS)
-            waited += time.monotonic() - begin
-        unsure += 1
-        return ask(library, "time", seconds)
+        nonlocal unsure
+        answer, sure = near.while_near(lambda: ask(library, "time", seconds))
+        unsure += not sure
+        return answer
 
-    start = time.monotonic()
+    start = time.monotonic() - near.waited
     for library in able.values():
         library.ask("prepare", case)
     numbers = {k: keep(v) for k, v in list(able.items())}
@@ -129,7 +141,7 @@ def compare(
     ways = {k: str(ask(v, "choose")) for k, v in list(able.items())}
     times: dict[str, list[float]] = {name: [] for name in able}
     for done in range(rounds):
-        spent = time.monotonic() - start - waited
+        spent = time.monotonic() - near.waited - start
         if done >= LEAST_ROUNDS and spent > CASE_SECONDS:
             break
         for library in list(able.values()):

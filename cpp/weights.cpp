@@ -28,7 +28,7 @@ template <class T> T* take(index size, T*& free) {
 }
 
 Crew crew_for_packing(index bytes) {
-    constexpr index bytes_per_thread = index(64) << 10;
+    constexpr index bytes_per_thread = index(128) << 10;
     constexpr double bytes_per_second = 5e9;
     return {int(std::clamp<index>(bytes / bytes_per_thread, 1, get_num_threads())),
             double(bytes) / bytes_per_second};

@@ -304,6 +304,25 @@ def scripted(name, times, numbers=None):
     return {name: Scripted(name, answers)}
 
 
+class Meetings(Scripted):
+    """Answers how long meetings of two threads take."""
+
+    threads = 2
+
+    def __init__(self, meetings):
+        super().__init__(OURS, list(meetings))
+
+    def answer(self):
+        return self.answers.pop(0)
+
+
+NEAR, APART = 1e-7, 4e-7
+
+
+def always_near():
+    return measure.Nearness(Meetings([NEAR] * 100), NEAR)
+
+
 def test_medians_of_rounds_and_gaps():
     libraries = {
         **scripted(OURS, [2e-6, 9e-6, 1e-6, 3e-6, 2e-6]),
@@ -311,7 +330,7 @@ def test_medians_of_rounds_and_gaps():
         **scripted("jax", [4e-6] * 5, [np.array([1.0, 1.0, 1.1])]),
         **scripted("openvino", [6e-6, 7e-6, 8e-6, 6e-6, 6e-6]),
     }
-    result = measure.compare(SMALL, libraries, 5, 0.01)
+    result = measure.compare(SMALL, libraries, 5, 0.01, always_near())
     assert result.seconds == {OURS: 2e-6, "openvino": 6e-6}
     assert result.missing == {
         "torch": "died with exit code -11",
@@ -322,32 +341,28 @@ def test_medians_of_rounds_and_gaps():
 
 def test_bursts_while_the_cpus_are_apart_are_made_again(monkeypatch):
     monkeypatch.setattr(measure, "LOOK_SECONDS", 0.0)
-    looks = iter([True, False, True, False, False, False, False])
+    meetings = Meetings([APART, NEAR, APART, NEAR, NEAR, NEAR, NEAR])
+    near = measure.Nearness(meetings, NEAR)
     libraries = scripted(OURS, [9e-6, 1e-6]) | scripted("torch", [5e-6])
-    result = measure.compare(SMALL, libraries, 1, 0.01, lambda: next(looks))
+    result = measure.compare(SMALL, libraries, 1, 0.01, near)
     assert result.seconds == {OURS: 1e-6, "torch": 5e-6}
     assert result.unsure == 0
-    assert next(looks, None) is None
+    assert not meetings.answers
 
 
 def test_cpus_that_stay_apart_are_not_waited_for_for_ever(monkeypatch):
     monkeypatch.setattr(measure, "LOOK_SECONDS", 0.001)
     monkeypatch.setattr(measure, "APART_SECONDS", 0.01)
+    near = measure.Nearness(Meetings([APART] * 100), NEAR)
     libraries = scripted(OURS, [1e-6] * 3) | scripted("torch", [5e-6] * 3)
-    result = measure.compare(SMALL, libraries, 3, 0.01, lambda: True)
+    result = measure.compare(SMALL, libraries, 3, 0.01, near)
     assert result.seconds == {OURS: 1e-6, "torch": 5e-6}
     assert result.unsure == 6
 
 
 def test_nearness_is_that_of_the_shortest_meeting():
-    class Meetings(Scripted):
-        threads = 2
-
-        def answer(self):
-            return self.answers.pop(0)
-
     failure = worker.Failure("died with exit code -9")
-    library = Meetings(OURS, [3e-7, 4.1e-7, 1e-7, 1.9e-7, 2.1e-7, failure])
+    library = Meetings([3e-7, 4.1e-7, 1e-7, 1.9e-7, 2.1e-7, failure])
     near = measure.Nearness(library, 2e-7)
     assert [near.apart() for _ in range(6)] == [False, True, False, False, True, False]
     library.threads = 1
@@ -357,7 +372,7 @@ def test_nearness_is_that_of_the_shortest_meeting():
 def test_libraries_are_not_asked_what_they_cannot():
     libraries = scripted(OURS, [1e-6]) | scripted("onnxruntime", [])
     training = Case("training", "rnn", SMALL.shape)
-    result = measure.compare(training, libraries, 1, 0.01)
+    result = measure.compare(training, libraries, 1, 0.01, always_near())
     assert list(result.seconds) == [OURS]
     assert result.missing == {}
 

@@ -59,6 +59,12 @@ RNNEXT_INLINE void pack_square(T* to, index to_row, index units, index kn, const
     });
 }
 
+// How much further the next block lies, in the source and packed; `packed` is 0 where
+// the whole stays in a near cache anyway.
+struct Ahead {
+    index source, packed;
+};
+
 // A line of each of one vector of units, and as many lines for writing.
 template <class T>
 RNNEXT_INLINE void fetch_lines(const T* from, index unit_stride, T* to) {
@@ -69,20 +75,21 @@ RNNEXT_INLINE void fetch_lines(const T* from, index unit_stride, T* to) {
 }
 
 // A cache line of every unit at a time: where rows of the source collide in the nearest
-// cache, it holds those of one vector of units. Long rows are fetched some lines ahead,
-// and so is where they go: so many streams are more than the processor follows.
+// cache, it holds those of one vector of units. What comes some lines later is called
+// for, and so is where it goes: so many streams are more than the processor follows.
 template <class T, int NV>
 RNNEXT_INLINE void pack_columns(T* to, index filled, index kn, const T* src,
-                                index unit_stride) {
+                                index unit_stride, Ahead next) {
     constexpr index line = 64 / index(sizeof(T)), width = NV * lanes<T>;
-    constexpr index ahead = 8 * line;
+    const index ahead = min(8 * line, ceil_div(kn, line) * line);
     for (index begin = 0; begin < kn; begin += line)
         for (index u = 0; u < width; u += lanes<T>) {
-            if (kn > ahead) {
-                const index next = begin + ahead;
-                const T* from = src + u * unit_stride + next;
-                if (next >= kn) from += width * unit_stride - kn;
-                fetch_lines(from, unit_stride, to + next * width + u * line);
+            if (next.packed) {
+                const bool within = begin + ahead < kn;
+                const index k = begin + ahead - (within ? 0 : kn);
+                fetch_lines(src + u * unit_stride + k + (within ? 0 : next.source),
+                            unit_stride,
+                            to + u * line + k * width + (within ? 0 : next.packed));
             }
             for (index k = begin; k < min(begin + line, kn); k += part<T>)
                 pack_square(to + k * width + u, width, filled - u, kn - k,
@@ -92,22 +99,26 @@ RNNEXT_INLINE void pack_columns(T* to, index filled, index kn, const T* src,
 
 template <class T, int NV>
 RNNEXT_INLINE void pack_panel(T* to, index filled, index kn, const T* src,
-                              index k_stride, index unit_stride) {
+                              index k_stride, index unit_stride, Ahead next) {
     if (unit_stride == 1) pack_rows<T, NV>(to, filled, kn, src, k_stride);
-    else pack_columns<T, NV>(to, filled, kn, src, unit_stride);
+    else pack_columns<T, NV>(to, filled, kn, src, unit_stride, next);
 }
 
 template <class T>
 void pack(T* packed, index k, index units, int panels, int panel, index k0, index kn,
           const T* src, index k_stride, index unit_stride) noexcept {
+    constexpr index near = (index(512) << 10) / index(sizeof(T));
+    const index block = block_units<T> * k * panels;
+    const bool is_near = k * panels * units <= near;
+    const Ahead next{block_units<T> * unit_stride, is_near ? 0 : block};
     for (index u = 0; u < units; u += block_units<T>) {
         const index width = block_width<T>(units, u / block_units<T>);
         const index filled = min(width, units - u);
         T* const to = packed + u * k * panels + (panel * k + k0) * width;
         const T* const from = src + u * unit_stride;
         if (width > lanes<T>)
-            pack_panel<T, 2>(to, filled, kn, from, k_stride, unit_stride);
-        else pack_panel<T, 1>(to, filled, kn, from, k_stride, unit_stride);
+            pack_panel<T, 2>(to, filled, kn, from, k_stride, unit_stride, next);
+        else pack_panel<T, 1>(to, filled, kn, from, k_stride, unit_stride, next);
     }
 }
 
