@@ -93,9 +93,13 @@ template <class T> bool Forward<T>::run(const Team& team, Stop& stop) {
 template <class T>
 bool Forward<T>::slab(const Team& team, Range sequences, Stop& stop) {
     const Schedule::Part part = plan_.part(team, all_, sequences, w_.blocks());
+    // Threads that have the same rows of all scratch to the end need not meet.
+    const bool independent = plan_.split == Split::rows && !call_.runs && !apart_ &&
+                             plan_.slab >= all_.count();
     for (index first = 0; first < all_.steps(); first += plan_.chunk) {
         const bool is_first = first == 0 && sequences.begin == 0;
-        if (!is_first && stop.now(team)) return false;
+        if (!is_first && (independent ? stop.asked(team.thread) : stop.now(team)))
+            return false;
         chunk(team, part, sequences, first);
     }
     return true;

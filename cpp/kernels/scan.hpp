@@ -33,18 +33,30 @@ template <class V> struct As {
     using type = V;
 };
 
-// Calls f(place, As<V>) for all places of a block, row by row: V is Widest, or one
-// vector where the block has no more.
+// The i-th row to take of a range. A processor fetches ahead of rows that lie evenly,
+// up to ten of them, and past the last would take away lines that another thread is
+// about to write. So of the last, unless all threads have all rows and meet, the second
+// and third of every four change places.
+RNNEXT_INLINE index row_in_turn(Range rows, Sync sync, index i) {
+    const index of_four = (i - rows.begin) & 3;
+    if (sync.wait || rows.end - i + of_four > 16) return i;
+    return i + (of_four == 1 && i + 1 < rows.end) - (of_four == 2);
+}
+
+// Calls f(place, As<V>) for all places of a block: V is Widest, or one vector where the
+// block has no more.
 template <class Widest, class F>
-RNNEXT_INLINE void for_places(Range rows, index units, index block, F&& f) {
+RNNEXT_INLINE void for_places(Range rows, Sync sync, index units, index block, F&& f) {
     using T = ScalarOf<Widest>;
     const index width = block_width<T>(units, block);
     const index first = block * block_units<T>;
     const auto all = [&](auto as) RNNEXT_LAMBDA {
         constexpr index step = elements<typename decltype(as)::type>;
-        for (index row = rows.begin; row < rows.end; ++row)
+        for (index i = rows.begin; i < rows.end; ++i) {
+            const index row = row_in_turn(rows, sync, i);
             for (index v = 0; v < width; v += step)
                 f(Place{row, first + v, min(step, units - first - v), block, v}, as);
+        }
     };
     if constexpr (elements<Widest> > lanes<T>)
         if (width == lanes<T>) return all(As<Vec<T>>{});
@@ -121,9 +133,10 @@ RNNEXT_INLINE void project(const ForwardScan<T>& f, index step, Range rows, Sync
     product<T>(f.unprojected + first, f.state_row, rows.end - rows.begin, f.projection,
                f.projected, f.zeros, 0, h + first, f.state_row, 0, 1);
     for (index block = f.projected.begin; block < f.projected.end; ++block)
-        for_places<Vec<T>>(rows, units, block, [&](const Place& p, auto) RNNEXT_LAMBDA {
-            output_at(f, step, p, units, load(h + p.row * f.state_row + p.unit));
-        });
+        for_places<Vec<T>>(
+            rows, sync, units, block, [&](const Place& p, auto) RNNEXT_LAMBDA {
+                output_at(f, step, p, units, load(h + p.row * f.state_row + p.unit));
+            });
     if (sync.wait) sync.wait(sync.context);
 }
 
@@ -172,7 +185,7 @@ void scan_forward(const ForwardScan<T>& f, Range rows, Range blocks,
                        f.a_row, a, f.a_row, traits_of<Cell>.h[which].first,
                        traits_of<Cell>.columns);
             for (index block = b; block < b + stride; ++block)
-                for_places<typename Policy::Place>(mine, f.units, block, apply);
+                for_places<typename Policy::Place>(mine, sync, f.units, block, apply);
         }
         if (sync.wait) sync.wait(sync.context);
     };
@@ -242,15 +255,16 @@ RNNEXT_INLINE void project_backward(const BackwardScan<T>& f, index step, Range 
                                     Range blocks, Sync sync) {
     const index units = f.projection.k;
     for (index block = f.projected.begin; block < f.projected.end; ++block)
-        for_places<Vec<T>>(rows, units, block, [&](const Place& p, auto) RNNEXT_LAMBDA {
-            Vec<T> dh = load(f.dh + p.row * f.d_row + p.unit);
-            if (f.dy)
-                dh += load_partial(f.dy + (f.step[step].y + p.row) * f.dy_row + p.unit,
-                                   p.count);
-            store_partial(f.d_projected + (f.step[step].a + p.row) * units + p.unit, dh,
-                          p.count);
-            if (f.dropped) drop_again(f, step, p, units);
-        });
+        for_places<Vec<T>>(
+            rows, sync, units, block, [&](const Place& p, auto) RNNEXT_LAMBDA {
+                Vec<T> dh = load(f.dh + p.row * f.d_row + p.unit);
+                if (f.dy)
+                    dh += load_partial(
+                        f.dy + (f.step[step].y + p.row) * f.dy_row + p.unit, p.count);
+                store_partial(f.d_projected + (f.step[step].a + p.row) * units + p.unit,
+                              dh, p.count);
+                if (f.dropped) drop_again(f, step, p, units);
+            });
     if (sync.wait) sync.wait(sync.context);
     product<T>(f.d_projected + (f.step[step].a + rows.begin) * units, units,
                rows.end - rows.begin, f.projection, blocks, f.zeros, 0,
@@ -346,7 +360,7 @@ void scan_backward(const BackwardScan<T>& f, Range rows, Range blocks,
         const Range mine = rows_of(f.step[step], rows);
         if (projected) project_backward(f, step, mine, blocks, sync);
         for (index block = blocks.begin; block < blocks.end; ++block)
-            for_places<Vec<T>>(mine, f.units, block,
+            for_places<Vec<T>>(mine, sync, f.units, block,
                                [&](const Place& p, auto) RNNEXT_LAMBDA {
                                    backward_at<Cell, Policy, T>(f, step, p);
                                });
@@ -354,7 +368,7 @@ void scan_backward(const BackwardScan<T>& f, Range rows, Range blocks,
             T* const d_operand = f.d_operand + rows.begin * f.d_row;
             multiply(step, 1, f.zeros, 0, d_operand);
             for (index block = blocks.begin; block < blocks.end; ++block)
-                for_places<Vec<T>>(mine, f.units, block,
+                for_places<Vec<T>>(mine, sync, f.units, block,
                                    [&](const Place& p, auto) RNNEXT_LAMBDA {
                                        operand_backward_at<Cell, Policy, T>(f, step, p);
                                    });
@@ -367,7 +381,7 @@ void scan_backward(const BackwardScan<T>& f, Range rows, Range blocks,
         multiply(step, 0, f.zeros, 0, f.d_operand + rows.begin * f.d_row);
         for (index block = fed.begin; block < fed.end; ++block)
             for_places<Vec<T>>(
-                mine, fed_units, block, [&](const Place& p, auto) RNNEXT_LAMBDA {
+                mine, sync, fed_units, block, [&](const Place& p, auto) RNNEXT_LAMBDA {
                     const index at = p.row * f.d_row + p.unit;
                     const Vec<T> d_fed = dropped_at(f, p, load(f.d_operand + at));
                     store(f.dh + at, projected ? d_fed : load(f.dh + at) + d_fed);
