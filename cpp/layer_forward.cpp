@@ -23,7 +23,8 @@ Forward<T>::Forward(const LayerForward<T>& call, const Schedule& plan, Scratch& 
       training_(call.cache != nullptr) {
     const index I = w_.input_size, rows = plan_.chunk * plan_.slab;
     steps_ = scratch.take<Step>({plan_.threads, plan_.chunk});
-    a_ = scratch.take<T>({rows, w_.a_row()});
+    a_size_ = rows * w_.a_row() + row_stride<T>(index(4096 / sizeof(T)));
+    a_ = scratch.take<T>({plan_.threads, a_size_});
     if (call.x && (call.runs || (call.N > 1 && rows_collide<T>(I))))
         apart_ = scratch.take<T>({rows, row_stride<T>(I)});
     if (call.runs) y_ = scratch.take<T>({rows, w_.state_size});
@@ -117,7 +118,7 @@ void Forward<T>::chunk(const Team& team, const Schedule::Part& part, Range seque
                        index first) {
     const Chunk chunk(all_, first, std::min(plan_.chunk, all_.steps() - first),
                       sequences, steps_ + team.thread * plan_.chunk);
-    if (call_.tokens) project_tokens(chunk, part);
+    if (call_.tokens) project_tokens(team, chunk, part);
     else project(team, chunk, part);
     const Range projected =
         w_.has_projection() ? plan_.share(team, w_.state_blocks()) : Range{};
@@ -145,7 +146,7 @@ void Forward<T>::project(const Team& team, const Chunk& chunk,
         team.wait();
     }
     const auto rows_at = [&](index first, const T* x, index x_row, index rows) {
-        T* const to = a_ + first * row;
+        T* const to = a_of(team) + first * row;
         w_.kernels.product(x, x_row, rows, w_.x(), part.blocks, w_.bias(), 0, to, row,
                            w_.traits.x.first, w_.traits.columns);
         for (int p = 0; p < w_.traits.columns; ++p) {
@@ -174,12 +175,13 @@ void Forward<T>::project(const Team& team, const Chunk& chunk,
 }
 
 template <class T>
-void Forward<T>::project_tokens(const Chunk& chunk, const Schedule::Part& part) {
+void Forward<T>::project_tokens(const Team& team, const Chunk& chunk,
+                                const Schedule::Part& part) {
     for (index i = 0; i < chunk.count; ++i) {
         const Step& step = chunk.stored(i);
         for (index n = part.rows.begin; n < std::min(part.rows.end, step.rows); ++n)
             project_token(w_, call_.tokens[chunk.source(step, n)], part.blocks,
-                          a_ + (step.a + n) * w_.a_row());
+                          a_of(team) + (step.a + n) * w_.a_row());
     }
 }
 
@@ -194,7 +196,7 @@ void Forward<T>::scan(const Team& team, const Chunk& chunk, const Schedule::Part
     scan.w[0] = w_.h(0);
     scan.w[1] = w_.h(1);
     scan.options = w_.options();
-    scan.a = a_;
+    scan.a = a_of(team);
     scan.a_row = w_.a_row();
     scan.h = h_ + slab * w_.state_row();
     if (c_) scan.c = c_ + slab * w_.state_row();

@@ -32,7 +32,8 @@ template <class T> class Forward {
     void chunk(const Team& team, const Schedule::Part& part, Range sequences,
                index first);
     void project(const Team& team, const Chunk& chunk, const Schedule::Part& part);
-    void project_tokens(const Chunk& chunk, const Schedule::Part& part);
+    void project_tokens(const Team& team, const Chunk& chunk,
+                        const Schedule::Part& part);
     void scan(const Team& team, const Chunk& chunk, const Schedule::Part& part,
               Range projected, index slab);
     void scatter(const Chunk& chunk, Range rows, Range units);
@@ -42,8 +43,13 @@ template <class T> class Forward {
     const Sequences all_;
     const Schedule plan_;
     const bool training_;
+    // Pre-activations of a chunk: each thread has its own, a page from those of the
+    // next, where no processor that fetches ahead takes them away.
+    T* a_of(const Team& team) const { return a_ + team.thread * a_size_; }
+
     Step* steps_;  // [threads][chunk]
-    T* a_;
+    T* a_;         // [threads][a_size]
+    index a_size_;
     T *apart_ = nullptr, *y_ = nullptr, *operand_ = nullptr;  // of a chunk, or null
     T *h_, *c_ = nullptr, *factors_ = nullptr, *dropped_ = nullptr;
     T *unprojected_ = nullptr, *zeros_ = nullptr;
