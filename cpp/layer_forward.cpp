@@ -23,8 +23,10 @@ Forward<T>::Forward(const LayerForward<T>& call, const Schedule& plan, Scratch& 
       training_(call.cache != nullptr) {
     const index I = w_.input_size, rows = plan_.chunk * plan_.slab;
     steps_ = scratch.take<Step>({plan_.threads, plan_.chunk});
-    a_size_ = rows * w_.a_row() + row_stride<T>(index(4096 / sizeof(T)));
-    a_ = scratch.take<T>({plan_.threads, a_size_});
+    const index a_size = elements<T>({rows, w_.a_row()});
+    const bool is_small = a_size * index(sizeof(T)) <= index(512) << 10;
+    a_stride_ = is_small ? a_size + row_stride<T>(index(4096 / sizeof(T))) : 0;
+    a_ = scratch.take<T>({a_size + (plan_.threads - 1) * a_stride_});
     if (call.x && (call.runs || (call.N > 1 && rows_collide<T>(I))))
         apart_ = scratch.take<T>({rows, row_stride<T>(I)});
     if (call.runs) y_ = scratch.take<T>({rows, w_.state_size});

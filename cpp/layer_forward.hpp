@@ -44,12 +44,13 @@ template <class T> class Forward {
     const Schedule plan_;
     const bool training_;
     // Pre-activations of a chunk: each thread has its own, a page from those of the
-    // next, where no processor that fetches ahead takes them away.
-    T* a_of(const Team& team) const { return a_ + team.thread * a_size_; }
+    // next, where no processor that fetches ahead takes them away. Of many rows, where
+    // that matters little, all have the same.
+    T* a_of(const Team& team) const { return a_ + team.thread * a_stride_; }
 
     Step* steps_;  // [threads][chunk]
-    T* a_;         // [threads][a_size]
-    index a_size_;
+    T* a_;
+    index a_stride_;  // elements from one thread's to the next
     T *apart_ = nullptr, *y_ = nullptr, *operand_ = nullptr;  // of a chunk, or null
     T *h_, *c_ = nullptr, *factors_ = nullptr, *dropped_ = nullptr;
     T *unprojected_ = nullptr, *zeros_ = nullptr;
