@@ -13,7 +13,6 @@ namespace rnnext::RNNEXT_NAMESPACE {
 template <class T>
 Packed<T> turn(const Packed<T>& b, index k, index kn, index unit, index units,
                T* turned) noexcept {
-    constexpr index line = 64 / index(sizeof(T));
     const index inner = b.k / b.panels;
     const Packed<T> lying{b.data, b.units, inner, b.panels};
     const auto width_at = [&](index column) RNNEXT_LAMBDA {
@@ -31,7 +30,7 @@ Packed<T> turn(const Packed<T>& b, index k, index kn, index unit, index units,
         if (k + i + sum_block < b.k) {  // what is next to be turned is far from this
             const T* next = at(k + i + sum_block);
             for (index r = 0; r < units; ++r, next += width)
-                for (index j = 0; j < count; j += line)
+                for (index j = 0; j < count; j += line<T>)
                     __builtin_prefetch(next + j, 0, 2);
         }
         pack(turned, kn, units, 1, 0, i, count, at(k + i), index(1), width);

@@ -139,12 +139,12 @@ RNNEXT_INLINE void multiply_block(Operands<T, M, NV, packed_a>& at, index k_size
 // take long enough.
 template <class T, int M, int P, int NV>
 RNNEXT_INLINE void prefetch_c0(const Tile<T>& t) {
-    constexpr int line = 64 / int(sizeof(T)), panel = NV * lanes<T>;
+    constexpr int panel = NV * lanes<T>;
     constexpr index worth_prefetching = 8;
     if (t.k < worth_prefetching) return;
     unroll<M>([&](auto m) RNNEXT_LAMBDA {
-        unroll<(P * panel + line - 1) / line>([&](auto i) RNNEXT_LAMBDA {
-            constexpr int at = i * line;
+        unroll<(P * panel + line<T> - 1) / line<T>>([&](auto i) RNNEXT_LAMBDA {
+            constexpr int at = i * line<T>;
             __builtin_prefetch(t.c0 + m * t.c0_row + at / panel * t.c_panel +
                                at % panel);
         });
@@ -221,7 +221,6 @@ template <class T, int M, int P, int NV> using TileOfC = StoredTile<T, M, P, NV>
 
 template <class T, int M, int P, int NV, bool packed_a>
 void micro_kernel(const Tile<T>& t) noexcept {
-    constexpr int line = 64 / int(sizeof(T));
     prefetch_c0<T, M, P, NV>(t);
     TileOfC<T, M, P, NV> c;
     const T* ahead = t.ahead;
@@ -229,9 +228,9 @@ void micro_kernel(const Tile<T>& t) noexcept {
     for (index left = t.k; left > 0; left -= sum_block) {
         for (index i = 0; i < t.ahead_lines; i += lines_ahead) {
             unroll<lines_ahead>([&](auto l) RNNEXT_LAMBDA {
-                __builtin_prefetch(ahead + l * line, 0, 2);
+                __builtin_prefetch(ahead + l * line<T>, 0, 2);
             });
-            ahead += lines_ahead * line;
+            ahead += lines_ahead * line<T>;
         }
         Vec<T> acc[M][P * NV] = {};
         multiply_block<T, M, P, NV, packed_a>(at, min(sum_block, left), acc);
@@ -272,13 +271,13 @@ RNNEXT_INLINE void product_block(const T* a, index a_row, index rows, const T* b
                                  index c_row) {
     constexpr index width = NV * lanes<T>;
     const index together = rows < row_tile ? panels_at_once(int(rows)) : 1;
-    constexpr index line = 64 / index(sizeof(T)), long_panel = 16384 / index(sizeof(T));
+    constexpr index long_panel = 16384 / index(sizeof(T));
     const index blocks = ceil_div(k, sum_block);
     const index tiles = ceil_div(rows, index(row_tile));
     const bool from_afar = tiles > 1 && k * width > long_panel;
     const index lines =
         from_afar
-            ? ceil_div(k * width / line, tiles * blocks * lines_ahead) * lines_ahead
+            ? ceil_div(k * width / line<T>, tiles * blocks * lines_ahead) * lines_ahead
             : 0;
     for (index p = 0; p < panels; p += together) {
         const index count = min(together, panels - p);
@@ -290,7 +289,7 @@ RNNEXT_INLINE void product_block(const T* a, index a_row, index rows, const T* b
                                     k, c0 + m * c0_row + p * width, c0_row,
                                     c + m * c_row + p * width, c_row, width, ahead,
                                     ahead < far ? lines : 0});
-            ahead += blocks * lines * line;
+            ahead += blocks * lines * line<T>;
         });
     }
 }

@@ -12,6 +12,8 @@ namespace rnnext::RNNEXT_NAMESPACE {
 constexpr index min(index a, index b) { return a < b ? a : b; }
 constexpr index ceil_div(index n, index size) { return (n + size - 1) / size; }
 
+template <class T> constexpr index line = 64 / index(sizeof(T));  // of a cache
+
 template <class T> constexpr index block_units = 2 * lanes<T>;
 
 // Units that a block stores: 2 vectors, or 1 where the last block needs no more.
@@ -70,7 +72,7 @@ template <class T>
 RNNEXT_INLINE void fetch_lines(const T* from, index unit_stride, T* to) {
     for (index i = 0; i < lanes<T>; ++i) {
         __builtin_prefetch(from + i * unit_stride, 0, 2);
-        __builtin_prefetch(to + i * (64 / index(sizeof(T))), 1, 2);
+        __builtin_prefetch(to + i * line<T>, 1, 2);
     }
 }
 
@@ -80,18 +82,18 @@ RNNEXT_INLINE void fetch_lines(const T* from, index unit_stride, T* to) {
 template <class T, int NV>
 RNNEXT_INLINE void pack_columns(T* to, index filled, index kn, const T* src,
                                 index unit_stride, Ahead next) {
-    constexpr index line = 64 / index(sizeof(T)), width = NV * lanes<T>;
-    const index ahead = min(8 * line, ceil_div(kn, line) * line);
-    for (index begin = 0; begin < kn; begin += line)
+    constexpr index width = NV * lanes<T>;
+    const index ahead = min(8 * line<T>, ceil_div(kn, line<T>) * line<T>);
+    for (index begin = 0; begin < kn; begin += line<T>)
         for (index u = 0; u < width; u += lanes<T>) {
             if (next.packed) {
                 const bool within = begin + ahead < kn;
                 const index k = begin + ahead - (within ? 0 : kn);
                 fetch_lines(src + u * unit_stride + k + (within ? 0 : next.source),
                             unit_stride,
-                            to + u * line + k * width + (within ? 0 : next.packed));
+                            to + u * line<T> + k * width + (within ? 0 : next.packed));
             }
-            for (index k = begin; k < min(begin + line, kn); k += part<T>)
+            for (index k = begin; k < min(begin + line<T>, kn); k += part<T>)
                 pack_square(to + k * width + u, width, filled - u, kn - k,
                             src + u * unit_stride + k, unit_stride);
         }
