@@ -20,6 +20,11 @@ const std::string& isa();
 // choices.
 void select_isa(const std::string& name);
 
+// Of the set in use, until the next selection: many rows in its tallest tiles, or in
+// those whose sums stay in registers. Until then it is as the processor has it faster;
+// false where the set has no choice.
+bool use_tall_tiles(bool tall);
+
 template <class T> const Kernels<T>& kernels();
 
 }  // namespace rnnext

@@ -215,7 +215,7 @@ template <class T> struct CellKernels {
 
 template <class T> struct Kernels {
     int lanes;     // elements per vector; a block is 2 * lanes units
-    int row_tile;  // rows that the micro-kernel takes at once
+    int row_tile;  // rows that the micro-kernel takes at once, at most
 
     // Rows [k0, k0 + kn) of panel `panel` of a packed matrix from
     // src[(k - k0) * k_stride + unit * unit_stride]; one of the strides is 1.
@@ -267,6 +267,9 @@ template <class T> struct Kernels {
 struct KernelSet {
     Kernels<float> f32;
     Kernels<double> f64;
+    // Whether many rows go through the tallest tiles, of the same bits; read at every
+    // product, from several threads. Null: there is no choice.
+    bool* tall_tiles;
 };
 
 }  // namespace rnnext

@@ -28,6 +28,17 @@ constexpr int accumulators = 12;  // 6 x 2 of 16 registers
 #endif
 constexpr int row_tile = accumulators / 2;
 
+// Rows of a tall tile, or 0: two vectors of each fill the register file, and C is in
+// memory. Where the processor stores a whole vector at once, many rows are faster so:
+// fewer reads for as many multiply-adds, and a panel is read less often.
+#if RNNEXT_VECTOR_BYTES == 64
+constexpr int tall_tile = 12;
+#else
+constexpr int tall_tile = 0;
+#endif
+constexpr int most_rows = tall_tile > row_tile ? tall_tile : row_tile;
+extern bool tall_tiles;  // whether they are faster here
+
 constexpr int max_panels = 4;   // that one tile covers
 constexpr int lines_ahead = 4;  // called for at a time
 
@@ -152,9 +163,8 @@ RNNEXT_INLINE void prefetch_c0(const Tile<T>& t) {
 }
 
 // The tile of C, from C0 on through all blocks of sums: in registers, if there are as
-// many again as the accumulators take. A tile of twice the height without them is
-// slower: after each block it loads and stores as many vectors as it has multiply-adds
-// for two k.
+// many again as the accumulators take. Where a store takes as long as two multiply-adds
+// a tall tile, which loads and stores all of C after each block, is slower.
 template <class T, int M, int P, int NV> struct HeldTile {
     RNNEXT_INLINE void add(const Tile<T>& t, const Vec<T> (&acc)[M][P * NV],
                            index left) {
@@ -213,16 +223,18 @@ template <class T, int M, int P, int NV> struct StoredTile {
     alignas(64) T sums[M * width];
 };
 
-#if RNNEXT_VECTOR_BYTES == 64
-template <class T, int M, int P, int NV> using TileOfC = HeldTile<T, M, P, NV>;
-#else
-template <class T, int M, int P, int NV> using TileOfC = StoredTile<T, M, P, NV>;
-#endif
+template <bool held> struct TileOfC {
+    template <class T, int M, int P, int NV> using type = StoredTile<T, M, P, NV>;
+};
+template <> struct TileOfC<true> {
+    template <class T, int M, int P, int NV> using type = HeldTile<T, M, P, NV>;
+};
 
 template <class T, int M, int P, int NV, bool packed_a>
 void micro_kernel(const Tile<T>& t) noexcept {
+    constexpr bool held = RNNEXT_VECTOR_BYTES == 64 && M != tall_tile;
     prefetch_c0<T, M, P, NV>(t);
-    TileOfC<T, M, P, NV> c;
+    typename TileOfC<held>::template type<T, M, P, NV> c;
     const T* ahead = t.ahead;
     Operands<T, M, NV, packed_a> at(t);
     for (index left = t.k; left > 0; left -= sum_block) {
@@ -238,9 +250,12 @@ void micro_kernel(const Tile<T>& t) noexcept {
     }
 }
 
-// Calls the micro-kernel of `rows` x `panels`; the pair must fit `accumulators`.
+// Calls the micro-kernel of `rows` x `panels`; the pair must fit `accumulators`, or be
+// a tall tile of one panel.
 template <class T, int NV, bool packed_a, int M = 1, int P = 1>
 RNNEXT_INLINE void run_tile(index rows, index panels, const Tile<T>& t) {
+    if constexpr (M == 1 && P == 1 && tall_tile > 0)
+        if (rows == tall_tile) return micro_kernel<T, tall_tile, 1, NV, packed_a>(t);
     if constexpr (M <= row_tile) {
         if (rows != M) return run_tile<T, NV, packed_a, M + 1, 1>(rows, panels, t);
         if constexpr (P < panels_at_once(M))
@@ -250,15 +265,42 @@ RNNEXT_INLINE void run_tile(index rows, index panels, const Tile<T>& t) {
     }
 }
 
-// Rows in tiles of nearly equal height.
-template <class F> RNNEXT_INLINE void for_row_tiles(index rows, F&& f) {
-    const index tiles = ceil_div(rows, row_tile);
-    for (index i = 0, begin = 0; i < tiles; ++i) {
-        const index end = rows * (i + 1) / tiles;
-        f(begin, end - begin);
-        begin = end;
+// How rows are cut: into tall tiles, where these are faster, and then into some of
+// nearly equal height. One to three rows alone would take as long as half a tall tile:
+// they share the rows of the last one.
+struct RowTiles {
+    RNNEXT_INLINE explicit RowTiles(index rows)
+        : tall(tall_tiles_of(rows)), rows(rows) {}
+
+    RNNEXT_INLINE index count() const {
+        return tall + ceil_div(rows - tall * tall_tile, index(row_tile));
     }
-}
+
+    // f(first row, rows) for every tile.
+    template <class F> RNNEXT_INLINE void each(F&& f) const {
+        const index end_of_tall = tall * tall_tile, rest = rows - end_of_tall;
+        for (index begin = 0; begin < end_of_tall; begin += tall_tile)
+            f(begin, index(tall_tile));
+        const index tiles = ceil_div(rest, index(row_tile));
+        for (index i = 0, begin = 0; i < tiles; ++i) {
+            const index end = rest * (i + 1) / tiles;
+            f(end_of_tall + begin, end - begin);
+            begin = end;
+        }
+    }
+
+    const index tall, rows;
+
+  private:
+    static RNNEXT_INLINE index tall_tiles_of(index rows) {
+        if constexpr (tall_tile > 0)
+            if (__atomic_load_n(&tall_tiles, __ATOMIC_RELAXED)) {
+                const index tiles = rows / tall_tile, left = rows % tall_tile;
+                return tiles - (tiles > 0 && left > 0 && left <= 3);
+            }
+        return 0;
+    }
+};
 
 // ---- products ---------------------------------------------------------------
 
@@ -273,17 +315,16 @@ RNNEXT_INLINE void product_block(const T* a, index a_row, index rows, const T* b
     const index together = rows < row_tile ? panels_at_once(int(rows)) : 1;
     constexpr index long_panel = 16384 / index(sizeof(T));
     const index blocks = ceil_div(k, sum_block);
-    const index tiles = ceil_div(rows, index(row_tile));
-    const bool from_afar = tiles > 1 && k * width > long_panel;
+    const RowTiles tiles(rows);
+    const bool from_afar = tiles.count() > 1 && k * width > long_panel;
+    const index calls = tiles.count() * blocks * lines_ahead;
     const index lines =
-        from_afar
-            ? ceil_div(k * width / line<T>, tiles * blocks * lines_ahead) * lines_ahead
-            : 0;
+        from_afar ? ceil_div(k * width / line<T>, calls) * lines_ahead : 0;
     for (index p = 0; p < panels; p += together) {
         const index count = min(together, panels - p);
         const T* ahead = b + (p + count) * k * width;
         const T* const far = ahead + k * width;
-        for_row_tiles(rows, [&](index m, index height) RNNEXT_LAMBDA {
+        tiles.each([&](index m, index height) RNNEXT_LAMBDA {
             run_tile<T, NV, false>(height, count,
                                    {a + m * a_row, a_row, b + p * k * width, k * width,
                                     k, c0 + m * c0_row + p * width, c0_row,
@@ -332,7 +373,7 @@ void product(const T* a, index a_row, index rows, const Packed<T>& b, Range bloc
 // A tile whose C ends inside a vector: goes through a small copy of the block.
 template <class T, bool packed_a>
 RNNEXT_INLINE void run_ragged(index height, Tile<T> t, bool wide, index filled) {
-    T copy[row_tile * block_units<T>] = {};
+    T copy[most_rows * block_units<T>] = {};
     for (index m = 0; m < height; ++m)
         for (index j = 0; j < filled; ++j)
             copy[m * block_units<T> + j] = t.c0[m * t.c0_row + j];
@@ -371,7 +412,7 @@ void product_exact(const T* a, index a_row, index rows, const Packed<T>& b,
                             full - blocks.begin, c0 + u, c0_row, c + u, c_row);
     if (full == blocks.end) return;
     const index last = full * block_units<T>;
-    for_row_tiles(rows, [&](index m, index height) RNNEXT_LAMBDA {
+    RowTiles(rows).each([&](index m, index height) RNNEXT_LAMBDA {
         run_exact<T, false>(height,
                             {a + m * a_row, a_row, panel_at(b, full), 0, b.k,
                              c0 + m * c0_row + last, c0_row, c + m * c_row + last,

@@ -61,23 +61,24 @@ void gradient(const T* a, index a_row, Range range, const Packed<T>& b, bool add
             of_rows[kn - 1](a, a_row, range, b, k, fresh, c, c_row);
             continue;
         }
-        for_row_tiles(range.end - range.begin, [&](index m,
-                                                   index height) RNNEXT_LAMBDA {
-            const index row = range.begin + m;
-            for (index i = 0; i < kn; ++i)
-                copy_elements(scratch + i * height, a + (k + i) * a_row + row, height);
-            for (index block = 0; block < blocks; ++block) {
-                const index u = block * block_units<T>;
-                const index filled = min(block_units<T>, b.units - u);
-                T* const to = c + row * c_row + u;
-                run_exact<T, true>(
-                    height,
-                    {scratch, 0,
-                     panel_at(b, block) + k * block_width<T>(b.units, block), 0, kn,
-                     fresh ? zeros : to, fresh ? 0 : c_row, to, c_row, 0},
-                    filled);
-            }
-        });
+        RowTiles(range.end - range.begin)
+            .each([&](index m, index height) RNNEXT_LAMBDA {
+                const index row = range.begin + m;
+                for (index i = 0; i < kn; ++i)
+                    copy_elements(scratch + i * height, a + (k + i) * a_row + row,
+                                  height);
+                for (index block = 0; block < blocks; ++block) {
+                    const index u = block * block_units<T>;
+                    const index filled = min(block_units<T>, b.units - u);
+                    T* const to = c + row * c_row + u;
+                    run_exact<T, true>(
+                        height,
+                        {scratch, 0,
+                         panel_at(b, block) + k * block_width<T>(b.units, block), 0, kn,
+                         fresh ? zeros : to, fresh ? 0 : c_row, to, c_row, 0},
+                        filled);
+                }
+            });
     }
 }
 

@@ -49,7 +49,7 @@ constexpr CellKernels<T> scans = {scan_forward<Cell, Policy, T>,
 template <class T, class... Cell> constexpr Kernels<T> make_kernels(CellList<Cell...>) {
     return {
         lanes<T>,
-        row_tile,
+        most_rows,
         pack<T>,
         product<T>,
         product_exact<T>,
@@ -65,8 +65,11 @@ template <class T, class... Cell> constexpr Kernels<T> make_kernels(CellList<Cel
     };
 }
 
+bool tall_tiles = false;
+
 extern const KernelSet kernels;
 constexpr KernelSet kernels = {make_kernels<float>(Cells{}),
-                               make_kernels<double>(Cells{})};
+                               make_kernels<double>(Cells{}),
+                               tall_tile > 0 ? &tall_tiles : nullptr};
 
 }  // namespace rnnext::RNNEXT_NAMESPACE

@@ -75,27 +75,32 @@ constexpr Table baseline = {
 
 TEST_CASE("the bits of a fixed workload") {
     for (const std::string& name : available_isas()) {
-        select_isa(name);
         const Table& table = name == "baseline" ? baseline : fused;
-        for (int kind = 0; kind < cell_kinds; ++kind)
-            for (const int threads : {1, 2})
-                for (const bool is_float : {true, false}) {
-                    const Found got = is_float ? found<float>(CellKind(kind), threads)
-                                               : found<double>(CellKind(kind), threads);
-                    const Found& expected = table[kind][is_float ? 0 : 1];
-                    CAPTURE(name);
-                    CAPTURE(cell_traits[kind].name);
-                    CAPTURE(is_float);
-                    CAPTURE(threads);
-                    CHECK(got.forward == expected.forward);
-                    CHECK(got.backward == expected.backward);
-                    if (got.forward != expected.forward ||
-                        got.backward != expected.backward)
-                        std::printf("%s %s: {0x%016llx, 0x%016llx}\n", name.c_str(),
-                                    cell_traits[kind].name,
-                                    static_cast<unsigned long long>(got.forward),
-                                    static_cast<unsigned long long>(got.backward));
-                }
+        for (const bool tall : {false, true}) {
+            select_isa(name);
+            if (!use_tall_tiles(tall) && tall) continue;
+            for (int kind = 0; kind < cell_kinds; ++kind)
+                for (const int threads : {1, 2})
+                    for (const bool is_float : {true, false}) {
+                        const Found got = is_float
+                                              ? found<float>(CellKind(kind), threads)
+                                              : found<double>(CellKind(kind), threads);
+                        const Found& expected = table[kind][is_float ? 0 : 1];
+                        CAPTURE(name);
+                        CAPTURE(tall);
+                        CAPTURE(cell_traits[kind].name);
+                        CAPTURE(is_float);
+                        CAPTURE(threads);
+                        CHECK(got.forward == expected.forward);
+                        CHECK(got.backward == expected.backward);
+                        if (got.forward != expected.forward ||
+                            got.backward != expected.backward)
+                            std::printf("%s %s: {0x%016llx, 0x%016llx}\n", name.c_str(),
+                                        cell_traits[kind].name,
+                                        static_cast<unsigned long long>(got.forward),
+                                        static_cast<unsigned long long>(got.backward));
+                    }
+        }
     }
 }
 

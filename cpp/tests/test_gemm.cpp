@@ -28,13 +28,23 @@ const std::vector<index> rows_tried = {0, 1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 25};
 const std::vector<index> units_tried = {1, 3, 4, 7, 8, 9, 16, 17, 31, 33, 65};
 const std::vector<index> k_tried = {1, 2, 3, 4, 5, 127, 128, 129, 260};
 
+// f(kernels) for every instruction set, with tiles of either height.
+template <class T, class F> void for_all_kernels(F&& f) {
+    for (const std::string& name : available_isas())
+        for (const bool tall : {false, true}) {
+            select_isa(name);
+            if (!use_tall_tiles(tall) && tall) continue;
+            CAPTURE(name);
+            CAPTURE(tall);
+            f(kernels<T>());
+        }
+    select_isa("");
+}
+
 }  // namespace
 
 TEST_CASE_TEMPLATE("product_exact: c0 + A B", T, float, double) {
-    for (const std::string& name : available_isas()) {
-        select_isa(name);
-        CAPTURE(name);
-        const Kernels<T>& kernel = kernels<T>();
+    for_all_kernels<T>([](const Kernels<T>& kernel) {
         for (const index rows : rows_tried)
             for (const index units : units_tried)
                 for (const index k : k_tried) {
@@ -66,15 +76,12 @@ TEST_CASE_TEMPLATE("product_exact: c0 + A B", T, float, double) {
                     }
                     REQUIRE(equal);
                 }
-    }
+    });
 }
 
 TEST_CASE_TEMPLATE("gradient and column_sums: C (+)= A^T B, sums += A^T 1", T, float,
                    double) {
-    for (const std::string& name : available_isas()) {
-        select_isa(name);
-        CAPTURE(name);
-        const Kernels<T>& kernel = kernels<T>();
+    for_all_kernels<T>([](const Kernels<T>& kernel) {
         std::vector<T> scratch(std::size_t(gradient_rows * kernel.row_tile));
         for (const index m : rows_tried)
             for (const index units : units_tried)
@@ -114,7 +121,7 @@ TEST_CASE_TEMPLATE("gradient and column_sums: C (+)= A^T B, sums += A^T 1", T, f
                     }
                     REQUIRE(equal);
                 }
-    }
+    });
 }
 
 TEST_CASE_TEMPLATE("packing rows or columns of the source gives the same", T, float,
