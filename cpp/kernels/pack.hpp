@@ -10,6 +10,7 @@
 namespace rnnext::RNNEXT_NAMESPACE {
 
 constexpr index min(index a, index b) { return a < b ? a : b; }
+constexpr index max(index a, index b) { return a > b ? a : b; }
 constexpr index ceil_div(index n, index size) { return (n + size - 1) / size; }
 
 template <class T> constexpr index line = 64 / index(sizeof(T));  // of a cache

@@ -18,8 +18,8 @@ template <class Cell, class Policy>
 constexpr int saved_by =
     traits_of<Cell>.saved + (Policy::keeps_slopes ? traits_of<Cell>.gates : 0);
 
-// Rows that go through the products of all blocks before the cell is applied to any:
-// their pre-activations fit the nearest cache, and the products run several panels
+// Rows that go through the products of several blocks before the cell is applied to
+// any: their pre-activations fit the nearest cache, and the products run several panels
 // wide.
 constexpr index few_rows = 3;
 
@@ -61,6 +61,43 @@ RNNEXT_INLINE void for_places(Range rows, Sync sync, index units, index block, F
     if constexpr (elements<Widest> > lanes<T>)
         if (width == lanes<T>) return all(As<Vec<T>>{});
     all(As<Widest>{});
+}
+
+// The blocks of a product's weights, some at a time, to and fro: a step begins with
+// those that the step before read last. A cache that holds not all of them has these.
+template <class T> class ToAndFro {
+  public:
+    RNNEXT_INLINE ToAndFro(const Packed<T>& w, Range blocks) : blocks_(blocks) {
+        constexpr index least = 16384 / index(sizeof(T));
+        const index block = block_units<T> * w.k * w.panels;
+        if (block > 0)
+            some_ = max(ceil_div(least, block), ceil_div(max_panels, w.panels));
+    }
+
+    // f(blocks) for some at a time, or one by one.
+    template <class F> RNNEXT_INLINE void each(bool one, index step, F&& f) const {
+        const index at_once = one ? 1 : some_;
+        const index count = blocks_.end - blocks_.begin;
+        for (index i = 0; i < count; i += at_once) {
+            const index left = max(count - i - at_once, 0), j = step & 1 ? left : i;
+            f(Range{blocks_.begin + j, blocks_.begin + count - i - left + j});
+        }
+    }
+
+  private:
+    const Range blocks_;
+    index some_ = 1;  // so many, in bytes and panels, that a product is worth beginning
+};
+
+// A product of one panel per block. Not inline: it is called from many places.
+template <class T>
+__attribute__((noinline)) void
+product_to_and_fro(const T* a, index a_row, index rows, const Packed<T>& b,
+                   const ToAndFro<T>& parts, index step, const T* c0, index c0_row,
+                   T* c, index c_row) noexcept {
+    parts.each(false, step, [&](Range part) RNNEXT_LAMBDA {
+        product<T>(a, a_row, rows, b, part, c0, c0_row, c, c_row, 0, 1);
+    });
 }
 
 // Those of a range of rows that take part in a step.
@@ -173,20 +210,22 @@ template <class Cell, class Policy, class T>
 void scan_forward(const ForwardScan<T>& f, Range rows, Range blocks,
                   Sync sync) noexcept {
     // Product number `which` of one step, then `apply` at every place.
+    const ToAndFro<T> parts[] = {{f.w[0], blocks}, {f.w[1], blocks}};
     const auto phase = [&](index step, const T* operand, int which,
                            auto apply) RNNEXT_LAMBDA {
         const Range mine = rows_of(f.step[step], rows);
         const index height = mine.end - mine.begin;
         T* const a = f.a + (f.step[step].a + rows.begin) * f.a_row;
         const T* const from = operand + rows.begin * f.state_row;
-        const index stride = height <= few_rows ? blocks.end - blocks.begin : 1;
-        for (index b = blocks.begin; b < blocks.end; b += stride) {
-            product<T>(from, f.state_row, height, f.w[which], {b, b + stride}, a,
-                       f.a_row, a, f.a_row, traits_of<Cell>.h[which].first,
-                       traits_of<Cell>.columns);
-            for (index block = b; block < b + stride; ++block)
-                for_places<typename Policy::Place>(mine, sync, f.units, block, apply);
-        }
+        parts[which].each(
+            height > few_rows, f.first_step + step, [&](Range part) RNNEXT_LAMBDA {
+                product<T>(from, f.state_row, height, f.w[which], part, a, f.a_row, a,
+                           f.a_row, traits_of<Cell>.h[which].first,
+                           traits_of<Cell>.columns);
+                for (index block = part.begin; block < part.end; ++block)
+                    for_places<typename Policy::Place>(mine, sync, f.units, block,
+                                                       apply);
+            });
         if (sync.wait) sync.wait(sync.context);
     };
 
@@ -344,15 +383,16 @@ void scan_backward(const BackwardScan<T>& f, Range rows, Range blocks,
     const Range fed = projected ? f.projected : blocks;  // of what the products read
     const index fed_units = projected ? f.projection.k : f.units;
 
+    const ToAndFro<T> parts[] = {{f.w[0], fed}, {f.w[1], fed}};
     // All columns of da that the product reads must be there: hence the wait.
     const auto multiply = [&](index step, int which, const T* c0, index c0_row,
                               T* c) RNNEXT_LAMBDA {
         if (sync.wait) sync.wait(sync.context);
         const Range mine = rows_of(f.step[step], rows);
-        product<T>(f.da + (f.step[step].a + rows.begin) * f.da_row +
-                       traits_of<Cell>.h[which].first * f.units,
-                   f.da_row, mine.end - mine.begin, f.w[which], fed, c0, c0_row, c,
-                   f.d_row, 0, 1);
+        const T* const from = f.da + (f.step[step].a + rows.begin) * f.da_row +
+                              traits_of<Cell>.h[which].first * f.units;
+        product_to_and_fro<T>(from, f.da_row, mine.end - mine.begin, f.w[which],
+                              parts[which], step, c0, c0_row, c, f.d_row);
     };
 
     T* const dh = f.dh + rows.begin * f.d_row;
