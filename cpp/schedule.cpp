@@ -11,6 +11,8 @@ namespace {
 
 // Of one thread, with few rows, whose weights come from the second cache.
 template <class T> constexpr double flops_per_second = 1.8e11 / sizeof(T);
+// Of one thread, whose weights no cache of its own holds.
+constexpr double bytes_per_second = 3e10;
 // To begin a job and to end it takes a thread about as long as so many meetings. What
 // backward has more to do it needs for more meetings.
 constexpr double meetings_per_job = 7;
@@ -80,8 +82,11 @@ Schedule schedule(const Weights<T>& w, const Sequences& all, double work,
     const index rows = std::max<index>(all.count(), 1);
     const index steps = std::max<index>(all.steps(), 1);
     const double step = work * step_flops(w, rows);
+    const double flops = step / double(rows) * double(all.rows());
     Schedule s{};
-    s.flops = step / double(rows) * double(all.rows());
+    s.alone = flops / flops_per_second<T>;
+    if (weight_bytes(w) > common_cache)
+        s.alone = std::max(s.alone, double(weight_bytes(w)) / bytes_per_second);
     // To plan it would take as long.
     if (steps == 1 && step < 2 * work * flops_per_thread(shortest_meeting)) {
         s.slab = rows;
@@ -95,7 +100,7 @@ Schedule schedule(const Weights<T>& w, const Sequences& all, double work,
     s.chunk = std::min(s.chunk, index(flops_per_chunk / step * double(slabs)));
     s.chunk = std::clamp<index>(s.chunk, 1, steps);
 
-    s.threads = threads_for(s.flops / work);
+    s.threads = threads_for(flops / work);
     s.split = is_worth_rows(w, s.slab / s.threads) ? Split::rows : Split::units;
     if (s.split == Split::units && s.threads > 1) {
         s.threads = int(std::min<index>(s.threads, w.blocks()));
@@ -113,8 +118,8 @@ int threads_for(double flops) {
     return std::max(1, int(std::min(double(get_num_threads()), flops / least)));
 }
 
-Crew crew_of(int threads, double flops) {
-    return {threads, flops / flops_per_second<float>};
+Crew crew_for(double flops) {
+    return {threads_for(flops), flops / flops_per_second<float>};
 }
 
 Schedule::Part Schedule::part(const Team& team, const Sequences& all, Range slab,

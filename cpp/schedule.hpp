@@ -13,9 +13,8 @@ namespace rnnext {
 
 // Threads worth starting for work of so many floating-point operations.
 int threads_for(double flops);
-// So many threads for it, which go without those that would be awake too late.
-Crew crew_of(int threads, double flops);
-inline Crew crew_for(double flops) { return crew_of(threads_for(flops), flops); }
+// These, without those that would be awake too late.
+Crew crew_for(double flops);
 
 enum class Split {
     rows,   // a thread takes whole sequences: no meeting
@@ -25,12 +24,12 @@ enum class Split {
 
 struct Schedule {
     int threads;
-    double flops;
+    double alone;  // seconds that it takes one thread, about
     Split split;
     index slab;   // rows that go through all steps before the next slab begins
     index chunk;  // steps between projection and scan, or scan and unprojection
 
-    Crew crew() const { return crew_of(threads, flops); }
+    Crew crew() const { return {threads, alone}; }
 
     struct Part {
         Range rows, blocks;  // of the slab, of the units

@@ -35,10 +35,10 @@ template <class T> class SideBySide {
 
     void run(int threads, Interrupt interrupt) {
         for (auto& lane : lanes_) lane->layer.begin();
-        double flops = 0;
-        for (const auto& lane : lanes_) flops += lane->plan.flops;
+        double alone = 0;
+        for (const auto& lane : lanes_) alone += lane->plan.alone;
         Stop stop(interrupt);
-        run_parallel(crew_of(threads, flops), [&](const Team& team) {
+        run_parallel(Crew(threads, alone), [&](const Team& team) {
             Waiting waiting;
             std::size_t mine = std::size_t(team.thread) % lanes_.size();
             while (!stop.asked(team.thread) && !is_done())

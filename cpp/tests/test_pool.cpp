@@ -12,7 +12,9 @@
 #include <thread>
 #include <vector>
 
+#include "layer_case.hpp"
 #include "pool.hpp"
+#include "schedule.hpp"
 
 namespace rnnext {
 
@@ -65,6 +67,20 @@ TEST_CASE("a short job does not wait for sleepers, but wakes them for the next")
     }
     CHECK(went_alone);
     CHECK(woke);
+}
+
+// A job that is thought too short for sleeping threads goes without them, and where it
+// takes longer than they then stay awake, so does every one that follows.
+TEST_CASE_TEMPLATE("a step from large weights is not thought short", T, float, double) {
+    constexpr double fast_reading = 6e10;  // of one core, from memory all cores share
+    for (const CellKind kind : {CellKind::lstm, CellKind::gru}) {
+        const LayerCase<T> layer(kind, {1, 1, 512, 512}, 1);
+        const double bytes =
+            double(layer.w_ih.size() + layer.w_hh.size()) * double(sizeof(T));
+        const Sequences one{1, 1, false, nullptr};
+        CHECK(forward_schedule(*layer.weights, one).alone >= bytes / fast_reading);
+        CHECK(backward_schedule(*layer.weights, one).alone >= bytes / fast_reading);
+    }
 }
 
 TEST_CASE("what a meeting takes is measured, and forgotten") {
