@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Products over the rows of a chunk: the gradients of weights, C (+)= A^T B, by the
-// micro-kernel of gemm.hpp or by outer products, and of biases, the sums of columns.
+// micro-kernel of tile.hpp or by outer products, and of biases, the sums of columns.
 #pragma once
 
 #include "gemm.hpp"

@@ -63,43 +63,6 @@ RNNEXT_INLINE void for_places(Range rows, Sync sync, index units, index block, F
     all(As<Widest>{});
 }
 
-// The blocks of a product's weights, some at a time, to and fro: a step begins with
-// those that the step before read last. A cache that holds not all of them has these.
-template <class T> class ToAndFro {
-  public:
-    RNNEXT_INLINE ToAndFro(const Packed<T>& w, Range blocks) : blocks_(blocks) {
-        constexpr index least = 16384 / index(sizeof(T));
-        const index block = block_units<T> * w.k * w.panels;
-        if (block > 0)
-            some_ = max(ceil_div(least, block), ceil_div(max_panels, w.panels));
-    }
-
-    // f(blocks) for some at a time, or one by one.
-    template <class F> RNNEXT_INLINE void each(bool one, index step, F&& f) const {
-        const index at_once = one ? 1 : some_;
-        const index count = blocks_.end - blocks_.begin;
-        for (index i = 0; i < count; i += at_once) {
-            const index left = max(count - i - at_once, 0), j = step & 1 ? left : i;
-            f(Range{blocks_.begin + j, blocks_.begin + count - i - left + j});
-        }
-    }
-
-  private:
-    const Range blocks_;
-    index some_ = 1;  // so many, in bytes and panels, that a product is worth beginning
-};
-
-// A product of one panel per block. Not inline: it is called from many places.
-template <class T>
-__attribute__((noinline)) void
-product_to_and_fro(const T* a, index a_row, index rows, const Packed<T>& b,
-                   const ToAndFro<T>& parts, index step, const T* c0, index c0_row,
-                   T* c, index c_row) noexcept {
-    parts.each(false, step, [&](Range part) RNNEXT_LAMBDA {
-        product<T>(a, a_row, rows, b, part, c0, c0_row, c, c_row, 0, 1);
-    });
-}
-
 // Those of a range of rows that take part in a step.
 RNNEXT_INLINE Range rows_of(const Step& step, Range rows) {
     const index end = min(rows.end, step.rows);
