@@ -137,12 +137,11 @@ template <class T> class ToAndFro {
             some_ = max(ceil_div(least, block), ceil_div(max_panels, w.panels));
     }
 
-    // f(blocks) for some at a time, or one by one.
-    template <class F> RNNEXT_INLINE void each(bool one, index step, F&& f) const {
-        const index at_once = one ? 1 : some_;
+    // f(blocks) for some at a time.
+    template <class F> RNNEXT_INLINE void each(index step, F&& f) const {
         const index count = blocks_.end - blocks_.begin;
-        for (index i = 0; i < count; i += at_once) {
-            const index left = max(count - i - at_once, 0), j = step & 1 ? left : i;
+        for (index i = 0; i < count; i += some_) {
+            const index left = max(count - i - some_, 0), j = step & 1 ? left : i;
             f(Range{blocks_.begin + j, blocks_.begin + count - i - left + j});
         }
     }
@@ -158,7 +157,7 @@ __attribute__((noinline)) void
 product_to_and_fro(const T* a, index a_row, index rows, const Packed<T>& b,
                    const ToAndFro<T>& parts, index step, const T* c0, index c0_row,
                    T* c, index c_row) noexcept {
-    parts.each(false, step, [&](Range part) RNNEXT_LAMBDA {
+    parts.each(step, [&](Range part) RNNEXT_LAMBDA {
         product<T>(a, a_row, rows, b, part, c0, c0_row, c, c_row, 0, 1);
     });
 }

@@ -22,6 +22,9 @@ constexpr int saved_by =
 // any: their pre-activations fit the nearest cache, and the products run several panels
 // wide.
 constexpr index few_rows = 3;
+// Rows whose products take so long that the weights come from afar meanwhile: in the
+// order in which they lie, as they are called for.
+constexpr index many_rows = 48;
 
 // A vector of hidden units of one row, or a pair, `count` of which exist; it begins at
 // `v` of its block.
@@ -180,15 +183,18 @@ void scan_forward(const ForwardScan<T>& f, Range rows, Range blocks,
         const index height = mine.end - mine.begin;
         T* const a = f.a + (f.step[step].a + rows.begin) * f.a_row;
         const T* const from = operand + rows.begin * f.state_row;
-        parts[which].each(
-            height > few_rows, f.first_step + step, [&](Range part) RNNEXT_LAMBDA {
-                product<T>(from, f.state_row, height, f.w[which], part, a, f.a_row, a,
-                           f.a_row, traits_of<Cell>.h[which].first,
+        const index turn = height < many_rows ? f.first_step + step : 0;
+        parts[which].each(turn, [&](Range part) RNNEXT_LAMBDA {
+            const index stride = height <= few_rows ? part.end - part.begin : 1;
+            for (index b = part.begin; b < part.end; b += stride) {
+                product<T>(from, f.state_row, height, f.w[which], {b, b + stride}, a,
+                           f.a_row, a, f.a_row, traits_of<Cell>.h[which].first,
                            traits_of<Cell>.columns);
-                for (index block = part.begin; block < part.end; ++block)
+                for (index block = b; block < b + stride; ++block)
                     for_places<typename Policy::Place>(mine, sync, f.units, block,
                                                        apply);
-            });
+            }
+        });
         if (sync.wait) sync.wait(sync.context);
     };
 
