@@ -200,6 +200,10 @@ template <class T> struct BackwardScan {
 // to 1.7 or 1.15 times further from the truth than PyTorch's, with 32 never.
 constexpr index sum_block = 32;
 
+// Rows whose products take so long that the weights come from afar meanwhile: in the
+// order in which they lie, as they are called for.
+constexpr index many_rows = 48;
+
 // Rows of A that `gradient` takes at a time; a multiple of the block of its sums.
 constexpr index gradient_rows = 256;
 

@@ -15,6 +15,10 @@ namespace {
 // cache, so that a tile of them does not fit there.
 template <class T> bool rows_collide(index n) { return n * sizeof(T) % 4096 == 0; }
 
+// Bytes of a thread's weights that a single step takes at once, and of so many that it
+// pays to.
+constexpr index step_piece = index(128) << 10, large_step = 4 * step_piece;
+
 }  // namespace
 
 template <class T>
@@ -37,6 +41,7 @@ Forward<T>::Forward(const LayerForward<T>& call, const Schedule& plan, Scratch& 
         dropped_ = scratch.take<T>({2, all_.count(), w_.state_row()});
     }
     if (w_.traits.has_c) c_ = scratch.take<T>({all_.count(), w_.state_row()});
+    if (all_.steps() == 1 && w_.bytes() >= large_step) turn_ = w_.next_turn();
     if (!w_.has_projection()) return;
     unprojected_ = scratch.take<T>({plan_.slab, w_.state_row()});
     zeros_ = scratch.take<T>({w_.state_row()});
@@ -120,14 +125,41 @@ void Forward<T>::chunk(const Team& team, const Schedule::Part& part, Range seque
                        index first) {
     const Chunk chunk(all_, first, std::min(plan_.chunk, all_.steps() - first),
                       sequences, steps_ + team.thread * plan_.chunk);
-    if (call_.tokens) project_tokens(team, chunk, part);
-    else project(team, chunk, part);
+    if (is_single_step()) return single_step(team, chunk, part, sequences.begin);
+    project(team, chunk, part);
     const Range projected =
         w_.has_projection() ? plan_.share(team, w_.state_blocks()) : Range{};
-    scan(team, chunk, part, projected, sequences.begin);
+    scan(chunk, part, projected, sequences.begin, a_of(team), plan_.sync(team));
     if (call_.runs)
         scatter(chunk, part.rows,
                 w_.state_units(w_.has_projection() ? projected : part.blocks));
+}
+
+// One after which nobody reads the whole of h: threads need not meet.
+template <class T> bool Forward<T>::is_single_step() const {
+    return all_.steps() == 1 && plan_.slab >= all_.count() && !call_.runs && !apart_ &&
+           !operand_ && !unprojected_;
+}
+
+// Large weights go some blocks at a time, those of x and of h, and to and fro from call
+// to call: each begins with the last of the one before, which a cache still holds.
+template <class T>
+void Forward<T>::single_step(const Team& team, const Chunk& chunk,
+                             const Schedule::Part& part, index slab) {
+    const index count = part.blocks.end - part.blocks.begin;
+    const index bytes = w_.bytes() * count / w_.blocks();
+    const bool at_once =
+        bytes < large_step || part.rows.end - part.rows.begin >= many_rows;
+    const index pieces = at_once ? 1 : std::min(count, bytes / step_piece);
+    for (index i = 0; i < pieces; ++i) {
+        const index j = turn_ & 1 ? pieces - 1 - i : i;
+        const Schedule::Part piece{part.rows,
+                                   {part.blocks.begin + count * j / pieces,
+                                    part.blocks.begin + count * (j + 1) / pieces},
+                                   part.all_rows};
+        project(team, chunk, piece);
+        scan(chunk, piece, {}, slab, a_of(team), {nullptr, nullptr});
+    }
 }
 
 // Pre-activations of a chunk: bias + x W_ih. Columns that x does not feed get their
@@ -135,6 +167,7 @@ void Forward<T>::chunk(const Team& team, const Schedule::Part& part, Range seque
 template <class T>
 void Forward<T>::project(const Team& team, const Chunk& chunk,
                          const Schedule::Part& part) {
+    if (call_.tokens) return project_tokens(team, chunk, part);
     const index I = w_.input_size, row = w_.a_row();
     if (apart_) {  // the last readers have met since, between the chunks
         const Range mine = team.share(chunk.rows);
@@ -188,8 +221,8 @@ void Forward<T>::project_tokens(const Team& team, const Chunk& chunk,
 }
 
 template <class T>
-void Forward<T>::scan(const Team& team, const Chunk& chunk, const Schedule::Part& part,
-                      Range projected, index slab) {
+void Forward<T>::scan(const Chunk& chunk, const Schedule::Part& part, Range projected,
+                      index slab, T* a, Sync sync) {
     const index H = w_.hidden_size, P = w_.state_size;
     ForwardScan<T> scan{};
     scan.steps = chunk.count;
@@ -198,7 +231,7 @@ void Forward<T>::scan(const Team& team, const Chunk& chunk, const Schedule::Part
     scan.w[0] = w_.h(0);
     scan.w[1] = w_.h(1);
     scan.options = w_.options();
-    scan.a = a_of(team);
+    scan.a = a;
     scan.a_row = w_.a_row();
     scan.h = h_ + slab * w_.state_row();
     if (c_) scan.c = c_ + slab * w_.state_row();
@@ -223,7 +256,7 @@ void Forward<T>::scan(const Team& team, const Chunk& chunk, const Schedule::Part
         scan.unprojected = unprojected_;
         scan.zeros = zeros_;
     }
-    w_.cell().scan_forward(scan, part.rows, part.blocks, plan_.sync(team));
+    w_.cell().scan_forward(scan, part.rows, part.blocks, sync);
 }
 
 // This thread's part of the output to its places.

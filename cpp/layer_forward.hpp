@@ -31,11 +31,14 @@ template <class T> class Forward {
     bool slab(const Team& team, Range sequences, Stop& stop);
     void chunk(const Team& team, const Schedule::Part& part, Range sequences,
                index first);
+    bool is_single_step() const;
+    void single_step(const Team& team, const Chunk& chunk, const Schedule::Part& part,
+                     index slab);
     void project(const Team& team, const Chunk& chunk, const Schedule::Part& part);
     void project_tokens(const Team& team, const Chunk& chunk,
                         const Schedule::Part& part);
-    void scan(const Team& team, const Chunk& chunk, const Schedule::Part& part,
-              Range projected, index slab);
+    void scan(const Chunk& chunk, const Schedule::Part& part, Range projected,
+              index slab, T* a, Sync sync);
     void scatter(const Chunk& chunk, Range rows, Range units);
 
     const LayerForward<T>& call_;
@@ -43,6 +46,7 @@ template <class T> class Forward {
     const Sequences all_;
     const Schedule plan_;
     const bool training_;
+    index turn_ = 0;  // of a single step
     // Pre-activations of a chunk: each thread has its own, a page from those of the
     // next, where no processor that fetches ahead takes them away. Of many rows, where
     // that matters little, all have the same.

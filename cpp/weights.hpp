@@ -81,6 +81,7 @@ template <class T> class Weights {
     int saved() const { return traits.saved + (options_ ? traits.gates : 0); }
     int gradients() const { return traits.columns + (has_peephole() ? 3 : 0); }
 
+    index bytes() const;                     // of the parameters
     const T* bias() const { return bias_; }  // one row
     const Packed<T>& x() const { return x_; }
     const Packed<T>& h(int product) const { return h_[product]; }
@@ -98,6 +99,14 @@ template <class T> class Weights {
     // Packs them so, unless that is done: worth it for more than a few rows. Any thread
     // may at any time; those that take part in a scan may not.
     void transpose() const;
+
+    // Counts calls, so that each may begin with what the one before left in the caches.
+    // Results do not depend on it; any thread may ask.
+    index next_turn() const {
+        const index turn = __atomic_load_n(&turns_, __ATOMIC_RELAXED);
+        __atomic_store_n(&turns_, turn + 1, __ATOMIC_RELAXED);
+        return turn;
+    }
 
   private:
     // The transposed matrices and their memory.
@@ -126,7 +135,6 @@ template <class T> class Weights {
     // Of the matrix of the columns that `k` inputs feed: elements, place in memory, and
     // a thread's share of packing it.
     index size_of(Columns fed, index k) const;
-    index bytes() const;  // of the parameters
     Packed<T> place(Columns fed, index k, T*& free) const;
     void pack(const Team& team, Columns fed, const T* w, const Packed<T>& m) const;
     void pack_projection(const Team& team, const T* w_hr) const;
@@ -140,6 +148,7 @@ template <class T> class Weights {
     std::optional<CellOptions<T>> options_;
     Packed<T> x_{}, h_[2]{}, projection_{};
     mutable Published transposed_;
+    mutable index turns_ = 0;
 };
 
 }  // namespace rnnext

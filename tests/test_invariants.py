@@ -8,6 +8,7 @@ from conftest import (
     CELLS,
     Problem,
     assert_same_bits,
+    make_layer,
     named_gradients,
     named_state,
     same_bits,
@@ -81,6 +82,22 @@ def test_calls_that_do_not_wait_for_sleeping_threads(threads):
             assert_same_bits(everything(problem), expected)
     finally:
         _core.assume_quick_threads(True)
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+def test_single_steps_of_a_wide_layer(cell, dtype, rows, threads):
+    """Their weights go to and fro from call to call, some units at a time."""
+    layer = make_layer(cell, 200, 520, dtype=dtype)
+    x = np.random.default_rng(3).standard_normal((5, rows, 200)).astype(dtype)
+    threads(1)
+    expected, final = layer(x)
+    for n in (1, 2, 3):
+        threads(n)
+        state = None
+        for step in range(len(x)):
+            y, state = layer(x[step : step + 1], state)
+            assert_same_bits({"y": y[0]}, {"y": expected[step]})
+        assert_same_bits(named_state(state), named_state(final))
 
 
 def test_repeated_runs(isa, cell, dtype):

@@ -22,9 +22,6 @@ constexpr int saved_by =
 // any: their pre-activations fit the nearest cache, and the products run several panels
 // wide.
 constexpr index few_rows = 3;
-// Rows whose products take so long that the weights come from afar meanwhile: in the
-// order in which they lie, as they are called for.
-constexpr index many_rows = 48;
 
 // A vector of hidden units of one row, or a pair, `count` of which exist; it begins at
 // `v` of its block.
