@@ -15,9 +15,10 @@ namespace {
 // cache, so that a tile of them does not fit there.
 template <class T> bool rows_collide(index n) { return n * sizeof(T) % 4096 == 0; }
 
-// Bytes of a thread's weights that a single step takes at once, and of so many that it
-// pays to.
-constexpr index step_piece = index(128) << 10, large_step = 4 * step_piece;
+// Bytes of a thread's weights, and panels, that a single step takes at once at least,
+// and bytes of so many that it pays to.
+constexpr index step_piece = index(128) << 10, step_panels = 4;
+constexpr index large_step = 4 * step_piece;
 
 }  // namespace
 
@@ -150,7 +151,10 @@ void Forward<T>::single_step(const Team& team, const Chunk& chunk,
     const index bytes = w_.bytes() * count / w_.blocks();
     const bool at_once =
         bytes < large_step || part.rows.end - part.rows.begin >= many_rows;
-    const index pieces = at_once ? 1 : std::min(count, bytes / step_piece);
+    const index most = count * w_.traits.gates / step_panels;
+    const index pieces =
+        at_once ? 1
+                : std::clamp<index>(bytes / step_piece, 1, std::max<index>(most, 1));
     for (index i = 0; i < pieces; ++i) {
         const index j = turn_ & 1 ? pieces - 1 - i : i;
         const Schedule::Part piece{part.rows,
