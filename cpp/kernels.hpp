@@ -175,8 +175,9 @@ template <class T> struct BackwardScan {
     T* da;
     index da_row;
 
-    // For cells with a second product. operand, out: r * h, rows of H as those of da;
-    // d_operand: scratch [rows][d_row]; zeros: d_row of them.
+    // operand, out, of cells with a second product: r * h, rows of H as those of da.
+    // d_operand: scratch [rows][d_row], of these, of cells that h bypasses, and for
+    // dropout; zeros: d_row of them.
     T* operand;
     T* d_operand;
     const T* zeros;

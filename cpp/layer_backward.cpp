@@ -224,7 +224,7 @@ template <class T> class Backward {
         steps_ = scratch.take<Step>({plan_.threads, plan_.chunk});
         dh_ = scratch.take<T>({all_.count(), d_row_});
         if (w_.traits.has_c) dc_ = scratch.take<T>({all_.count(), d_row_});
-        if (w_.traits.h[1].count || call.factors)
+        if (!w_.traits.has_c || call.factors)
             d_operand_ = scratch.take<T>({plan_.slab, d_row_});
         if (call.factors) {
             factors_ = scratch.take<T>({all_.count(), d_row_});

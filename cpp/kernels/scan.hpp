@@ -13,6 +13,10 @@ namespace rnnext::RNNEXT_NAMESPACE {
 
 template <class Cell> constexpr CellTraits traits_of = cell_traits[int(Cell::kind)];
 template <class Cell> constexpr bool two_products = traits_of<Cell>.h[1].count > 0;
+// Whether h goes on to the next step beside the products as well.
+template <class Cell>
+constexpr bool bypasses =
+    Cell::kind == CellKind::gru || Cell::kind == CellKind::gru_reset_before;
 // What backward needs: the cell's values, then the slopes that a policy keeps.
 template <class Cell, class Policy>
 constexpr int saved_by =
@@ -379,11 +383,12 @@ void scan_backward(const BackwardScan<T>& f, Range rows, Range blocks,
                                        operand_backward_at<Cell, Policy, T>(f, step, p);
                                    });
         }
-        if (!f.factors) {
-            if (projected) multiply(step, 0, f.zeros, 0, dh);
-            else multiply(step, 0, dh, f.d_row, dh);
+        if (!f.factors && !bypasses<Cell>) {
+            multiply(step, 0, f.zeros, 0, dh);
             continue;
         }
+        // Sums of blocks, added to a bypass that is larger than they are, would each be
+        // rounded as coarsely as that.
         multiply(step, 0, f.zeros, 0, f.d_operand + rows.begin * f.d_row);
         for (index block = fed.begin; block < fed.end; ++block)
             for_places<Vec<T>>(
